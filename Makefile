@@ -1,0 +1,44 @@
+# Xiaohe: two commands on a fresh machine, `make demo` and `make test`.
+# Needed: python3 >= 3.11, and for a real broker Java >= 17 and Maven (else see `make demo`).
+
+PYTHON ?= python3
+BIN := .venv/bin
+# options for the program, as in: make demo ARGS="--seconds 60"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+setup: .venv/ready-dev ## prepare .venv: the program, and what its tests need
+
+demo: .venv/ready ## a brigade at work, on this machine, until Ctrl-C
+	@$(BIN)/xiaohe demo $(ARGS)
+
+test: check ## check, then all tests: quick ones first, then those with the real broker
+	$(BIN)/pytest -q -m "not kafka"
+	$(BIN)/pytest -q -m kafka
+
+check: .venv/ready-dev ## style, types, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_imports.py
+
+bench: .venv/ready ## every benchmark, each beside its peers
+	$(BIN)/xiaohe bench geo $(ARGS)
+	$(BIN)/xiaohe bench stream $(ARGS)
+	$(BIN)/xiaohe bench recover $(ARGS)
+
+clean: ## remove what was made here (data in .xiaohe/ stays)
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A development environment serves for both, so its stamp makes the other one, too.
+.venv/ready: pyproject.toml constraints.txt deploy/prepare.py
+	@$(PYTHON) deploy/prepare.py
+
+.venv/ready-dev: pyproject.toml constraints.txt deploy/prepare.py
+	@$(PYTHON) deploy/prepare.py --dev

@@ -1,0 +1,173 @@
+"""One input in, one decision out: ``decide(state, received, now, world)``.
+
+A decision is the facts that follow from an input, or the reason why the input is refused. It
+changes nothing: folding its facts (``fold``) gives the state after it, here and at every replay.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
+
+from msgspec import Struct
+
+from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.alerts import REMEMBERED_MS, take_alert
+from xiaohe.dispatch.answers import take_member_action
+from xiaohe.dispatch.draft import Draft, Refused
+from xiaohe.dispatch.evolve import Stamp, evolve
+from xiaohe.dispatch.falling_due import wake
+from xiaohe.dispatch.filling import fill_wanting
+from xiaohe.dispatch.inputs import Alert, Fix, MemberAction, OperatorAction, Received, WakeUp
+from xiaohe.dispatch.operators import take_operator_action
+from xiaohe.dispatch.state import AreaState
+from xiaohe.dispatch.tracking import concerns, follow
+from xiaohe.dispatch.world import World
+
+FREES_SOMEBODY = (
+    f.MemberDeclined
+    | f.MemberLapsed
+    | f.MemberStoodDown
+    | f.MemberCompleted
+    | f.DutyDeclared
+    | f.BreakDeclared
+    | f.RoadOpened
+)
+"""Facts after which somebody may be free who was not."""
+
+
+class Refusal(Struct, frozen=True):
+    """Why an input became a dead letter: a code of the closed list, and what to do."""
+
+    reason: str
+    detail: str
+
+
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one input led to. ``roster``, ``policy`` and ``roads`` name what was read.
+
+    ``deadline`` and ``due_ms`` say which deadline a wake-up was for.
+    """
+
+    area_id: str
+    at_ms: int
+    received_ms: int
+    action_id: str | None = None
+    deadline: str | None = None
+    due_ms: int | None = None
+    facts: tuple[f.Fact, ...] = ()
+    refusal: Refusal | None = None
+    roster: str = ""
+    policy: str = ""
+    roads: str = ""
+
+
+def decide(state: AreaState, received: Received, at_ms: int, world: World) -> Decision:
+    """Decide one input at the time ``at_ms``.
+
+    The same state, input, time and world give the same decision.
+    """
+    body = received.body
+    action_id = body.action_id if isinstance(body, MemberAction | OperatorAction) else None
+    if action_id is not None and _was_taken(state, action_id, received.received_ms):
+        return _decision(state, received, at_ms, world)
+
+    def rule(draft: Draft) -> None:
+        match body:
+            case Alert():
+                take_alert(draft, body)
+            case MemberAction():
+                take_member_action(draft, body)
+            case OperatorAction():
+                take_operator_action(draft, body)
+            case WakeUp():
+                wake(draft, body)
+            case Fix():
+                raise AssertionError("a fix is decided by decide_fix")
+
+    return _drafted(state, received, at_ms, world, rule)
+
+
+def decide_fix(
+    state: AreaState,
+    received: Received,
+    member_id: str,
+    at_ms: int,
+    world: World,
+    *,
+    moved: bool,
+) -> Decision | None:
+    """Decide what one fix says, once the live index knows it; None where nothing follows.
+
+    ``moved``: the fix is newer than what was known of the member.
+    """
+    fix = received.body
+    assert isinstance(fix, Fix), "only a fix is decided here"
+    if not concerns(state, member_id, fix):
+        return None
+
+    def rule(draft: Draft) -> None:
+        follow(draft, member_id, fix, moved=moved)
+        if moved and draft.state.wanting and member_id not in draft.state.holding:
+            fill_wanting(draft)
+
+    decision = _drafted(state, received, at_ms, world, rule)
+    return decision if decision.facts else None
+
+
+def fold(state: AreaState, decision: Decision) -> AreaState:
+    """Give the state after a recorded decision."""
+    stamp = Stamp(decision.at_ms, decision.received_ms)
+    state = reduce(lambda s, fact: evolve(s, fact, stamp), decision.facts, state)
+    if decision.action_id is None:
+        return state
+    # The same word sent twice is heard once.
+    actions = state.actions.insert(decision.action_id, decision.received_ms)
+    return replace(state, actions=actions)
+
+
+def _was_taken(state: AreaState, action_id: str, received_ms: int) -> bool:
+    taken_ms = state.actions.get(action_id)
+    return taken_ms is not None and received_ms - taken_ms <= REMEMBERED_MS
+
+
+def _drafted(
+    state: AreaState,
+    received: Received,
+    at_ms: int,
+    world: World,
+    rule: Callable[[Draft], None],
+) -> Decision:
+    draft = Draft(state, world, Stamp(at_ms, received.received_ms))
+    try:
+        rule(draft)
+    except Refused as refused:
+        refusal = Refusal(refused.reason.value, refused.detail)
+        return _decision(state, received, at_ms, world, refusal=refusal)
+    if draft.state.wanting and any(isinstance(fact, FREES_SOMEBODY) for fact in draft.facts):
+        fill_wanting(draft)
+    return _decision(state, received, at_ms, world, facts=tuple(draft.facts))
+
+
+def _decision(
+    state: AreaState,
+    received: Received,
+    at_ms: int,
+    world: World,
+    *,
+    facts: tuple[f.Fact, ...] = (),
+    refusal: Refusal | None = None,
+) -> Decision:
+    body = received.body
+    return Decision(
+        area_id=state.area_id,
+        at_ms=at_ms,
+        received_ms=received.received_ms,
+        action_id=body.action_id if isinstance(body, MemberAction | OperatorAction) else None,
+        deadline=body.deadline if isinstance(body, WakeUp) else None,
+        due_ms=body.due_ms if isinstance(body, WakeUp) else None,
+        facts=facts,
+        refusal=refusal,
+        roster=world.roster.version,
+        policy=world.policy.version,
+        roads=world.roads.version,
+    )

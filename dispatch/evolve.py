@@ -1,0 +1,434 @@
+"""How each recorded fact changes what is known: ``evolve(state, fact, stamp) -> state``.
+
+The fold decides nothing and looks at nothing but its arguments. It is the only place where an
+``AreaState`` is made from another.
+"""
+
+from __future__ import annotations  # rpds maps cannot be subscripted at run time
+
+from dataclasses import replace
+
+from msgspec import Struct
+from msgspec.structs import replace as revise
+from rpds import HashTrieMap
+
+from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.lifecycle import LIVE, live_state, next_incident_state, next_order_state
+from xiaohe.dispatch.state import (
+    AreaState,
+    Deadline,
+    DutyWord,
+    Holding,
+    Incident,
+    Order,
+    SeenAlert,
+    Timeline,
+)
+
+
+class Stamp(Struct, frozen=True):
+    """When the decision was made, and when the input that caused it was received."""
+
+    at_ms: int
+    received_ms: int
+
+
+def evolve(state: AreaState, fact: f.Fact, stamp: Stamp) -> AreaState:
+    """Fold one fact.
+
+    Raises IllegalTransition where the fact does not follow from the state, and changes nothing.
+    """
+    match fact:
+        case f.ModeChanged():
+            return replace(state, mode=fact.mode)
+        case f.RoadClosed():
+            return replace(state, closed_roads=state.closed_roads | {fact.road_id})
+        case f.RoadOpened():
+            return replace(state, closed_roads=state.closed_roads - {fact.road_id})
+        case f.DutyDeclared():
+            return _declared(state, fact)
+        case f.BreakDeclared(on_break=True):
+            return replace(state, breaks=state.breaks | {fact.member_id})
+        case f.BreakDeclared():
+            return replace(state, breaks=state.breaks - {fact.member_id})
+        case f.IncidentOpened():
+            return put_incident(
+                _remember(state, fact, fact.received_ms), _opened(state.area_id, fact)
+            )
+        case f.DeadlineSet():
+            incident = state.incidents[fact.incident_id]
+            return put_incident(state, _with_deadline(incident, fact.deadline, fact.due_ms))
+        case f.OfferAged():
+            incident = state.incidents[fact.incident_id]
+            return put_incident(state, _revise_order(incident, fact.dispatch_id, asked_on=True))
+        case f.AidRequested():
+            incident = state.incidents[fact.incident_id]
+            return put_incident(
+                state, revise(incident, aid_asked=(*incident.aid_asked, fact.to_area_id))
+            )
+        case f.AlertAttached():
+            state = _remember(state, fact, stamp.received_ms)
+            return put_incident(state, _next(state, fact, stamp))
+        case _:
+            return put_incident(state, _next(state, fact, stamp))
+
+
+def _declared(state: AreaState, fact: f.DutyDeclared) -> AreaState:
+    """Keep a member's word on duty; a device taken for the shift is theirs alone."""
+    before = state.duty.get(fact.member_id)
+    devices = state.devices
+    for device_id in before.device_ids if before is not None else ():
+        if devices.get(device_id) == fact.member_id:
+            devices = devices.remove(device_id)
+    if fact.on_duty:
+        for device_id in fact.device_ids:
+            devices = devices.insert(device_id, fact.member_id)
+    word = DutyWord(fact.on_duty, fact.until_ms, fact.device_ids if fact.on_duty else ())
+    return replace(state, duty=state.duty.insert(fact.member_id, word), devices=devices)
+
+
+def _remember(
+    state: AreaState, fact: f.IncidentOpened | f.AlertAttached, received_ms: int
+) -> AreaState:
+    seen = SeenAlert(fact.incident_id, fact.fingerprint, received_ms)
+    return replace(state, alerts=state.alerts.insert(fact.alert_id, seen))
+
+
+def put_incident(state: AreaState, incident: Incident) -> AreaState:
+    """Keep an incident, and every look-up of the area that follows from it."""
+    before = state.incidents.get(incident.incident_id)
+    holding, order_incident = state.holding, state.order_incident
+    if before is None or before.orders is not incident.orders:
+        known = {o.dispatch_id: o for o in before.orders} if before is not None else {}
+        for order in incident.orders:
+            old = known.get(order.dispatch_id)
+            if old is order:
+                continue
+            if old is None:
+                order_incident = order_incident.insert(order.dispatch_id, incident.incident_id)
+            if order.is_open and not (old is not None and old.is_open):
+                assert order.member_id not in holding, "a member has one open order at most"
+                held = Holding(incident.incident_id, order.dispatch_id)
+                holding = holding.insert(order.member_id, held)
+            elif not order.is_open and old is not None and old.is_open:
+                holding = holding.remove(order.member_id)
+    return replace(
+        state,
+        incidents=state.incidents.insert(incident.incident_id, incident),
+        holding=holding,
+        order_incident=order_incident,
+        live_by_road=_by_road(state, before, incident),
+        distressed=_distressed(state, incident),
+        wanting=(
+            state.wanting.insert(incident.incident_id, incident.priority)
+            if incident.due_ms("retry") is not None
+            else state.wanting.discard(incident.incident_id)
+        ),
+    )
+
+
+def _distressed(state: AreaState, incident: Incident) -> frozenset[str]:
+    if incident.distress_of is None:
+        return state.distressed
+    if incident.is_live:
+        return state.distressed | {incident.distress_of}
+    return state.distressed - {incident.distress_of}
+
+
+def _by_road(
+    state: AreaState, before: Incident | None, after: Incident
+) -> HashTrieMap[str, tuple[str, ...]]:
+    live_by_road = state.live_by_road
+    was = before.road_id if before is not None and before.is_live else None
+    now = after.road_id if after.is_live else None
+    if was == now:
+        return live_by_road
+    if was is not None:
+        rest = tuple(i for i in live_by_road.get(was, ()) if i != after.incident_id)
+        live_by_road = live_by_road.insert(was, rest) if rest else live_by_road.remove(was)
+    if now is not None:
+        live_by_road = live_by_road.insert(now, (*live_by_road.get(now, ()), after.incident_id))
+    return live_by_road
+
+
+def _with_deadline(incident: Incident, name: str, due_ms: int | None) -> Incident:
+    rest = tuple(d for d in incident.deadlines if d.name != name)
+    if due_ms is None:
+        return revise(incident, deadlines=rest)
+    return revise(incident, deadlines=(*rest, Deadline(name, due_ms)))
+
+
+def _opened(area_id: str, fact: f.IncidentOpened) -> Incident:
+    return Incident(
+        incident_id=fact.incident_id,
+        area_id=area_id,
+        alert_id=fact.alert_id,
+        alerts=(fact.alert_id,),
+        source=fact.source,
+        category=fact.category,
+        priority=fact.priority,
+        mode=fact.mode,
+        position=fact.position,
+        place=fact.place,
+        road_id=fact.road_id,
+        off_road_m=fact.off_road_m,
+        responsible=fact.responsible,
+        needed=fact.needed,
+        skills=fact.skills,
+        forces=fact.forces,
+        drill=fact.drill,
+        reported_by=fact.reported_by,
+        distress_of=fact.distress_of,
+        origin=fact.origin,
+        received_ms=fact.received_ms,
+        accept_by_ms=fact.accept_by_ms,
+        arrive_by_ms=fact.arrive_by_ms,
+        timeline=Timeline(received_ms=fact.received_ms),
+        last_seq=1,
+    )
+
+
+def _next(state: AreaState, fact: f.IncidentFact, stamp: Stamp) -> Incident:
+    incident = state.incidents[fact.incident_id]
+    after = _folded(incident, fact, stamp)
+    if after.state in LIVE:
+        primaries = (o.state for o in after.orders if o.acting == "primary")
+        after = revise(after, state=live_state(primaries))
+    return revise(after, last_seq=incident.last_seq + 1)
+
+
+def _folded(incident: Incident, fact: f.IncidentFact, stamp: Stamp) -> Incident:
+    match fact:
+        case f.MemberDispatched() | f.BackupDispatched():
+            return _dispatched(incident, fact, stamp)
+        case f.MemberArrived() if incident.order(fact.dispatch_id) is None:
+            return _found(incident, fact, stamp)
+        case (
+            f.MemberAccepted()
+            | f.MemberDeclined()
+            | f.MemberEnRoute()
+            | f.MemberArrived()
+            | f.BackupArrived()
+            | f.MemberStoodDown()
+            | f.MemberLapsed()
+            | f.MemberCompleted()
+        ):
+            return _answered(incident, fact, stamp)
+        case f.ArrivalPredictedLate():
+            return _revise_order(incident, fact.dispatch_id, predicted_late=True)
+        case f.AcceptanceOverdue() | f.ArrivalOverdue() | f.BackupOverdue():
+            return revise(incident, overdue=(*incident.overdue, f.type_of(fact)))
+        case f.BackupRequired():
+            timeline = _first(incident.timeline, "backup_required_ms", stamp.received_ms)
+            due_ms = incident.backup_by_ms if incident.backup_wanted else fact.due_ms
+            return revise(
+                incident, backup_wanted=fact.wanted, backup_by_ms=due_ms, timeline=timeline
+            )
+        case f.IncidentUnfilled():
+            return revise(incident, unfilled=fact.reasons)
+        case f.CommandNotified():
+            return revise(incident, rung=incident.rung + 1)
+        case f.CommandAcknowledged():
+            return revise(incident, acknowledged=True)
+        case f.AlertAttached():
+            alerts = tuple(a for a in incident.alerts if a != fact.alert_id)
+            return revise(incident, alerts=(*alerts, fact.alert_id))
+        case f.IncidentUpdated():
+            return _updated(incident, fact)
+        case _:
+            return _turned(incident, fact, stamp)
+
+
+def _dispatched(
+    incident: Incident, fact: f.MemberDispatched | f.BackupDispatched, stamp: Stamp
+) -> Incident:
+    order = Order(
+        dispatch_id=fact.dispatch_id,
+        alert_id=fact.alert_id,
+        member_id=fact.member_id,
+        role=fact.role,
+        acting=fact.role,
+        ordered_ms=stamp.at_ms,
+        accept_by_ms=fact.accept_by_ms,
+        arrive_by_ms=fact.arrive_by_ms,
+        eta_s=fact.eta_s,
+        distance_m=fact.distance_m,
+        route=fact.route,
+        why=fact.why,
+    )
+    return revise(
+        incident,
+        orders=(*incident.orders, order),
+        attempts=incident.attempts + 1,
+        unfilled=(),
+        timeline=_first(incident.timeline, "dispatched_ms", stamp.at_ms),
+    )
+
+
+def _found(incident: Incident, fact: f.MemberArrived, stamp: Stamp) -> Incident:
+    """Put the member on scene who found it: nobody was asked, so no interval is measured."""
+    order = Order(
+        dispatch_id=fact.dispatch_id,
+        alert_id=incident.alert_id,
+        member_id=fact.member_id,
+        role=fact.role,
+        acting=fact.role,
+        state="arrived",
+        offered=False,
+        ordered_ms=stamp.at_ms,
+        arrived_ms=stamp.received_ms,
+    )
+    return revise(incident, orders=(*incident.orders, order), attempts=incident.attempts + 1)
+
+
+_Answer = (
+    f.MemberAccepted
+    | f.MemberDeclined
+    | f.MemberEnRoute
+    | f.MemberArrived
+    | f.BackupArrived
+    | f.MemberStoodDown
+    | f.MemberLapsed
+    | f.MemberCompleted
+)
+
+
+def _answered(incident: Incident, fact: _Answer, stamp: Stamp) -> Incident:
+    order = incident.order(fact.dispatch_id)
+    assert order is not None, f"no order {fact.dispatch_id} in {incident.incident_id}"
+    state = next_order_state(order.state, order.end, f.type_of(fact))
+    order = _order_after(revise(order, state=state), fact, stamp)
+    timeline = _timeline_after(incident.timeline, order, fact, stamp.received_ms)
+    incident = _replace_order(incident, order)
+    if not order.is_open:
+        own = tuple(d for d in incident.deadlines if d.name.partition(":")[2] != order.dispatch_id)
+        incident = revise(incident, deadlines=own)
+    return revise(incident, timeline=timeline)
+
+
+def _order_after(order: Order, fact: _Answer, stamp: Stamp) -> Order:
+    match fact:
+        case f.MemberAccepted():
+            revived = order.end is not None
+            return revise(
+                order,
+                accepted_ms=stamp.received_ms,
+                gap_m=fact.gap_m,
+                end=None,
+                end_reason=None,
+                ended_ms=None,
+                revived=revived,
+            )
+        case f.MemberEnRoute(implied=False):
+            return revise(order, en_route_ms=stamp.received_ms)
+        case f.MemberArrived() | f.BackupArrived():
+            return revise(order, arrived_ms=stamp.received_ms)
+        case f.MemberDeclined():
+            return _ended(order, "declined", fact.reason, stamp)
+        case f.MemberStoodDown():
+            return _ended(order, fact.end, fact.reason, stamp)
+        case f.MemberLapsed():
+            return _ended(order, "lapsed", fact.reason, stamp)
+        case f.MemberCompleted():
+            return _ended(order, "completed", fact.outcome, stamp)
+        case _:
+            return order
+
+
+def _timeline_after(timeline: Timeline, order: Order, fact: _Answer, received_ms: int) -> Timeline:
+    match fact:
+        case f.MemberAccepted() if order.acting == "primary":
+            return _first(timeline, "accepted_ms", received_ms)
+        # A stage that was skipped was not timed: turnout and travel stay unknown, not zero.
+        case f.MemberEnRoute(implied=False) if order.acting == "primary":
+            return _first(timeline, "en_route_ms", received_ms)
+        # Reinforcement that is there first is somebody on scene as well.
+        case f.MemberArrived():
+            return _first(timeline, "arrived_ms", received_ms)
+        case f.BackupArrived():
+            timeline = _first(timeline, "arrived_ms", received_ms)
+            return _first(timeline, "backup_arrived_ms", received_ms)
+        case _:
+            return timeline
+
+
+def _ended(order: Order, end: str, reason: str | None, stamp: Stamp) -> Order:
+    return revise(order, end=end, end_reason=reason, ended_ms=stamp.at_ms)
+
+
+def _updated(incident: Incident, fact: f.IncidentUpdated) -> Incident:
+    names = (
+        "category",
+        "priority",
+        "mode",
+        "position",
+        "place",
+        "road_id",
+        "off_road_m",
+        "responsible",
+        "needed",
+        "skills",
+        "accept_by_ms",
+        "arrive_by_ms",
+    )
+    given = {name: getattr(fact, name) for name in names if getattr(fact, name) is not None}
+    incident = revise(incident, **given)
+    if fact.promoted is not None:
+        incident = _revise_order(incident, fact.promoted, acting="primary")
+    return incident
+
+
+def _turned(incident: Incident, fact: f.IncidentFact, stamp: Stamp) -> Incident:
+    """Fold the facts that move the incident itself along its life cycle."""
+    if isinstance(fact, f.IncidentReferred | f.IncidentReturnVisited):
+        return incident
+    state = next_incident_state(incident.state, f.type_of(fact))
+    timeline = incident.timeline
+    match fact:
+        case f.IncidentReopened():
+            return revise(
+                incident,
+                state=state,
+                received_ms=fact.received_ms,
+                accept_by_ms=fact.accept_by_ms,
+                arrive_by_ms=fact.arrive_by_ms,
+                backup_by_ms=None,
+                backup_wanted=0,
+                tried_from=len(incident.orders),
+                overdue=(),
+                unfilled=(),
+                aid_asked=(),
+                rung=0,
+                acknowledged=False,
+                timeline=Timeline(received_ms=fact.received_ms),
+            )
+        case f.IncidentUnmerged():
+            return revise(incident, state=state, merged_into=None)
+        case f.IncidentResolved():
+            timeline = _first(timeline, "resolved_ms", stamp.received_ms)
+        case f.IncidentClosed():
+            timeline = _first(timeline, "closed_ms", stamp.received_ms)
+        case f.IncidentMerged():
+            incident = revise(incident, merged_into=fact.into)
+        case _:
+            pass
+    # Whatever was to fall due no longer does: nobody has to go any more.
+    return revise(incident, state=state, timeline=timeline, deadlines=())
+
+
+def _first(timeline: Timeline, name: str, at_ms: int) -> Timeline:
+    """Milestones are written once."""
+    return timeline if getattr(timeline, name) is not None else revise(timeline, **{name: at_ms})
+
+
+def _replace_order(incident: Incident, order: Order) -> Incident:
+    return revise(
+        incident,
+        orders=tuple(order if o.dispatch_id == order.dispatch_id else o for o in incident.orders),
+    )
+
+
+def _revise_order(incident: Incident, dispatch_id: str, **changes: object) -> Incident:
+    order = incident.order(dispatch_id)
+    assert order is not None, f"no order {dispatch_id} in {incident.incident_id}"
+    return _replace_order(incident, revise(order, **changes))

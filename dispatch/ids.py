@@ -1,0 +1,28 @@
+"""Identifiers that follow from what they name, so that a replay gives the same again."""
+
+from hashlib import sha256
+
+ID_HASH_HEX_DIGITS = 20
+"""Digits of the hash in an incident_id: 80 bits, no collision among any number of alerts a city
+has, and short enough that ``aid:<incident_id>:<n>`` stays an identifier of 64 characters."""
+
+
+def incident_id_of(area_id: str, alert_id: str) -> str:
+    """Give the incident that this alert opens in this area."""
+    digest = sha256(f"{area_id}\x00{alert_id}".encode()).hexdigest()
+    return f"inc-{digest[:ID_HASH_HEX_DIGITS]}"
+
+
+def dispatch_id_of(incident_id: str, attempt: int) -> str:
+    """Give the order of this attempt (1, 2, 3 …) in this incident."""
+    return f"{incident_id}-{attempt}"
+
+
+def aid_alert_id_of(incident_id: str, n: int) -> str:
+    """Give the alert that asks the n-th neighbour for mutual aid."""
+    return f"aid:{incident_id}:{n}"
+
+
+def alarm_alert_id_of(member_id: str, fix_time: str) -> str:
+    """Give the alert that a member's own alarm makes."""
+    return f"alarm:{member_id}:{fix_time}"

@@ -1,0 +1,63 @@
+"""The command ladder: squad leader at once, squadron leader, then brigade leader and police room.
+
+It begins when something needs a person (nobody accepted, nobody can go, a member in distress …)
+and stops when somebody acknowledges, or the incident is over. Each rung is a recorded deadline.
+"""
+
+from typing import Final
+
+from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.deadlines import LADDER
+from xiaohe.dispatch.draft import Draft, after
+from xiaohe.dispatch.state import Incident
+
+RUNGS: Final = ("squad_leader", "squadron_leader", "brigade_leader")
+"""The ranks that are told, in order; the last rung tells the police room as well."""
+
+POLICE_ROOM: Final = "police_room"
+"""The desk on the last rung."""
+
+
+def notify_command(draft: Draft, incident_id: str, reason: str) -> None:
+    """Begin the ladder, unless it has begun."""
+    if draft.incident(incident_id).rung == 0:
+        _tell_next(draft, incident_id, reason)
+
+
+def climb(draft: Draft, incident_id: str) -> None:
+    """Tell the next rung: the term passed without a word."""
+    incident = draft.incident(incident_id)
+    if incident.is_live and not incident.acknowledged and incident.rung < len(RUNGS):
+        _tell_next(draft, incident_id, "not_acknowledged")
+
+
+def _tell_next(draft: Draft, incident_id: str, reason: str) -> None:
+    incident = draft.incident(incident_id)
+    rules = draft.rules(incident)
+    rung = RUNGS[incident.rung]
+    who = _leaders(draft, incident, rung)
+    term_s = {
+        "squad_leader": rules.squadron_leader_s,
+        "squadron_leader": rules.brigade_leader_s - rules.squadron_leader_s,
+    }.get(rung)
+    due_ms = None if term_s is None else after(draft.at_ms, max(0.0, term_s))
+    draft.emit(
+        f.CommandNotified(
+            incident_id=incident_id,
+            rung=rung,
+            who=(*who, POLICE_ROOM) if rung == RUNGS[-1] else who,
+            reason=reason,
+            acknowledge_by_ms=due_ms,
+        )
+    )
+    draft.set_deadline(incident_id, LADDER, due_ms)
+
+
+def _leaders(draft: Draft, incident: Incident, rung: str) -> tuple[str, ...]:
+    """Give the leaders of the unit that answers for the incident; without one, of the area."""
+    roster = draft.world.roster
+    concerned = (incident.distress_of, *incident.responsible.members)
+    units = (m.unit for i in concerned if i is not None and (m := roster.get(i)) is not None)
+    unit = next((u for u in units if u is not None), None)
+    leaders = roster.leaders(incident.area_id, rung, unit)
+    return tuple(m.member_id for m in leaders or roster.leaders(incident.area_id, rung, None))

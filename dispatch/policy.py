@@ -1,0 +1,178 @@
+"""Policy: the figures by which the engine decides, per priority, mode, category and area."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from hashlib import sha256
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from xiaohe.dispatch.inputs import Identifier, Label
+
+VERSION_HEX_DIGITS = 12
+"""Digits of the hash that names a version of the policy."""
+
+Seconds = Annotated[float, Meta(ge=0, le=31 * 86_400)]
+Metres = Annotated[float, Meta(ge=0, le=1_000_000)]
+
+DURATIONS = (
+    "accept_s",
+    "arrive_s",
+    "backup_s",
+    "offer_s",
+    "fix_s",
+    "silent_s",
+    "turnout_s",
+    "dwell_s",
+    "retry_s",
+    "squadron_leader_s",
+    "brigade_leader_s",
+    "duplicate_s",
+    "callback_s",
+)
+"""The fields of Rules that a faster clock divides."""
+
+PEACETIME, EMERGENCY = "peacetime", "emergency"
+
+
+class PolicyError(Exception):
+    """The policy cannot be used; the message says where and what to do."""
+
+
+class Area(Struct, frozen=True, forbid_unknown_fields=True):
+    """One jurisdiction."""
+
+    area_id: Identifier
+    name: Label
+    timezone: str = "Asia/Shanghai"
+    neighbours: tuple[Identifier, ...] = ()
+    mode: Literal["peacetime", "emergency"] = "peacetime"
+
+
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What holds for one incident; meanings beside the defaults in ``data/policy.yaml``."""
+
+    accept_s: Seconds
+    arrive_s: Seconds
+    backup_s: Seconds | None
+    backup: Literal["always", "on_need", "never"]
+    needed: Annotated[int, Meta(ge=1, le=50)]
+    offer_s: Seconds
+    fix_s: Seconds
+    silent_s: Seconds
+    turnout_s: Seconds
+    min_progress_m: Metres
+    scene_radius_m: Metres
+    dwell_s: Seconds
+    retry_s: Annotated[float, Meta(gt=0)]
+    squadron_leader_s: Seconds
+    brigade_leader_s: Seconds
+    duplicate_m: Metres
+    duplicate_s: Seconds
+    off_road_max_m: Metres
+    forces: tuple[str, ...]
+    callback_s: Seconds
+
+
+class _Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    set: dict[str, object]
+    when: dict[str, object] = {}
+
+
+class _DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
+    keep_heads: bool = False
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    rules: tuple[_Entry, ...] = ()
+    areas: tuple[Area, ...] = ()
+    dead_letters: _DeadLetters = _DeadLetters()
+
+
+class Policy:
+    """Rules looked up by what an incident is. Values only: safe to share."""
+
+    def __init__(self, file: _File, version: str, speed: float) -> None:
+        self._file = file
+        self._speed = speed
+        self._rules: dict[tuple[int, str, str, str], Rules] = {}
+        self.version = version
+        self.areas: Mapping[str, Area] = {area.area_id: area for area in file.areas}
+        self.keep_heads = file.dead_letters.keep_heads
+
+    @cached_property
+    def default_mode(self) -> str:
+        """Give the mode of an area that the policy does not name."""
+        return PEACETIME
+
+    def mode_of(self, area_id: str) -> str:
+        """Give the mode in which an area begins."""
+        area = self.areas.get(area_id)
+        return area.mode if area is not None else self.default_mode
+
+    def neighbours(self, area_id: str) -> tuple[str, ...]:
+        """Give the areas that may be asked for mutual aid, in the order in which to ask."""
+        area = self.areas.get(area_id)
+        return area.neighbours if area is not None else ()
+
+    def rules(self, priority: int, mode: str, category: str, area_id: str) -> Rules:
+        """Give what holds for such an incident."""
+        key = (priority, mode, category, area_id)
+        if key not in self._rules:
+            facts = {"priority": priority, "mode": mode, "category": category, "area": area_id}
+            self._rules[key] = _folded(self._file.rules, facts, self._speed)
+        return self._rules[key]
+
+
+def _folded(entries: Iterable[_Entry], facts: Mapping[str, object] | None, speed: float) -> Rules:
+    """Lay the entries that match over each other (``facts`` None: all of them, to check them)."""
+    values: dict[str, object] = {}
+    for entry in entries:
+        if facts is None or all(_matches(facts[name], want) for name, want in entry.when.items()):
+            values |= entry.set
+    rules = msgspec.convert(values, Rules)
+    faster = {
+        name: value / speed for name in DURATIONS if (value := getattr(rules, name)) is not None
+    }
+    return msgspec.structs.replace(rules, **faster)
+
+
+def _matches(value: object, want: object) -> bool:
+    return value in want if isinstance(want, list) else value == want
+
+
+def load_policy(raw: bytes, *, base: bytes | None = None, speed: float = 1.0) -> Policy:
+    """Read a policy file (YAML), laid over ``base``; ``speed`` divides every duration.
+
+    A file over a base need only hold what it changes; its ``areas`` replace the base's.
+    Raises PolicyError with the place of the fault.
+    """
+    assert speed > 0, "a clock runs forward"
+    file = _read(raw)
+    if base is not None:
+        under = _read(base)
+        file = msgspec.structs.replace(file, rules=(*under.rules, *file.rules))
+    _check(file)
+    digest = sha256((base or b"") + raw).hexdigest()[:VERSION_HEX_DIGITS]
+    return Policy(file, digest, speed)
+
+
+def _read(raw: bytes) -> _File:
+    try:
+        return msgspec.yaml.decode(raw, type=_File)
+    except msgspec.MsgspecError as fault:
+        raise PolicyError(f"policy: {fault}; data/policy.yaml shows every value") from None
+
+
+def _check(file: _File) -> None:
+    try:
+        for n, entry in enumerate(file.rules):
+            unknown = set(entry.when) - {"priority", "mode", "category", "area"}
+            if unknown:
+                raise PolicyError(f"policy: rules[{n}].when knows no {min(unknown)!r}")
+            _folded((file.rules[0], entry), None, 1.0)
+    except msgspec.MsgspecError as fault:
+        raise PolicyError(f"policy: {fault}; data/policy.yaml shows every value") from None
+    except IndexError:
+        raise PolicyError("policy: `rules` is empty; data/policy.yaml shows every value") from None

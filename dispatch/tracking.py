@@ -1,0 +1,107 @@
+"""What a member's position says: arrived, going to be late, in distress.
+
+Positions themselves are not recorded: they move the live index, and a decision is recorded only
+where one follows. All of it is safe to see twice, for after a take-over the last two minutes of
+positions are read again.
+"""
+
+from typing import Final
+
+from xiaohe.dispatch.alerts import Distress, take_alert
+from xiaohe.dispatch.answers import arrive
+from xiaohe.dispatch.draft import Draft
+from xiaohe.dispatch.filling import fill
+from xiaohe.dispatch.ids import alarm_alert_id_of
+from xiaohe.dispatch.inputs import Alert, Fix, Position
+from xiaohe.dispatch.prediction import predict_by_position
+from xiaohe.dispatch.state import AreaState, Holding, Incident, Order
+from xiaohe.dispatch.times import rfc3339
+from xiaohe.geo.projection import ground_distance_m
+
+DISTRESS_ALARMS: Final = frozenset({"sos", "fall"})
+"""Alarms of a device that are a call for help."""
+
+ALARM_SOURCE: Final = "member-alarm"
+"""The ``source`` of the alert that such an alarm makes."""
+
+ALARM_AGE_MAX_MS: Final = 3_600_000
+"""An alarm older than an hour comes from a device that was switched on again: history."""
+
+
+def concerns(state: AreaState, member_id: str, fix: Fix) -> bool:
+    """Tell whether anything can follow from a fix: nearly always nothing does."""
+    return member_id in state.holding or fix.alarm in DISTRESS_ALARMS or len(state.wanting) > 0
+
+
+def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:
+    """Decide what a fix says; ``moved``: it is newer than what was known of the member."""
+    if fix.alarm in DISTRESS_ALARMS:
+        _call_for_help(draft, member_id, fix)
+    held = draft.state.holding.get(member_id)
+    if held is not None:
+        _follow_order(draft, held, fix, moved=moved)
+
+
+def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:
+    if draft.stamp.received_ms - fix.fix_ms > ALARM_AGE_MAX_MS:
+        return
+    assert fix.alarm is not None, "only an alarm calls for help"
+    fix_time = rfc3339(fix.fix_ms)
+    alert = Alert(
+        alert_id=alarm_alert_id_of(member_id, fix_time),
+        area_id=draft.state.area_id,
+        source=ALARM_SOURCE,
+        category=fix.alarm,
+        occurred_at=fix_time,
+        position=Position(fix.lon, fix.lat),
+        priority=1,
+    )
+    take_alert(draft, alert, Distress(member_id))
+
+
+def _follow_order(draft: Draft, held: Holding, fix: Fix, *, moved: bool) -> None:
+    incident_id, dispatch_id = held.incident_id, held.dispatch_id
+    incident = draft.incident(incident_id)
+    order = incident.order(dispatch_id)
+    assert order is not None, "a held order is in its incident"
+    if order.state not in {"accepted", "en_route"}:
+        return
+    if _has_dwelt(draft, incident, order, fix, moved=moved):
+        arrive(draft, incident_id, dispatch_id, by="position")
+    elif moved:
+        predict_by_position(draft, incident_id, dispatch_id)
+    fill(draft, incident_id)
+
+
+def _has_dwelt(draft: Draft, incident: Incident, order: Order, fix: Fix, *, moved: bool) -> bool:
+    """Tell whether the member has been close to the scene for the dwell time.
+
+    A fix from the backlog that a take-over left behind counts too: it was received in time.
+    """
+    near_ms = draft.world.watch.near_ms
+    track = draft.world.live.track(order.member_id)
+    since_ms, last_ms = near_ms.get(order.dispatch_id, (fix.fix_ms, fix.fix_ms - 1))
+    if fix.fix_ms <= last_ms:
+        return False
+    doubtful = moved and track is not None and not track.trusted
+    if doubtful or not _is_near(draft, incident, fix.lon, fix.lat):
+        near_ms.pop(order.dispatch_id, None)
+        return False
+    near_ms[order.dispatch_id] = (since_ms, fix.fix_ms)
+    dwelt = fix.fix_ms - since_ms >= draft.rules(incident).dwell_s * 1000
+    if dwelt:
+        del near_ms[order.dispatch_id]
+    return dwelt
+
+
+def _is_near(draft: Draft, incident: Incident, lon: float, lat: float) -> bool:
+    """Tell whether a place is within the scene's radius: of the true place, or of where the
+    road comes nearest to it, for the way from there may not be one that a fix can follow."""
+    if incident.place is None:
+        return False
+    radius_m = draft.rules(incident).scene_radius_m
+    scene = [(incident.place.lon, incident.place.lat)]
+    site = draft.world.roads.site(incident.place, incident.road_id)
+    if site is not None:
+        scene.append((site.access_lon, site.access_lat))
+    return any(ground_distance_m(*spot, lon, lat) <= radius_m for spot in scene)

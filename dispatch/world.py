@@ -1,0 +1,86 @@
+"""What a decision may look at besides the area's own state: policy, roster, map, positions.
+
+Nothing here is folded: it is how the world is believed to be at the moment of a decision. What a
+decision took from it is recorded with the decision, so that a replay needs none of it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from xiaohe.dispatch.inputs import Position
+from xiaohe.dispatch.policy import Policy
+from xiaohe.dispatch.roster import Member, Roster
+from xiaohe.geo.live import LivePositions
+from xiaohe.geo.network import Network
+from xiaohe.geo.roads import Mode
+from xiaohe.geo.search import TravelField
+from xiaohe.geo.snap import Site, Snapper
+
+FIELDS_KEPT_MAX = 512
+"""Travel fields kept for incidents under way: some tens of kB each."""
+
+SITES_KEPT_MAX = 4096
+"""Snapped places kept."""
+
+
+class RoadMap:
+    """The roads with what was asked of them lately. One a worker, shared by its areas."""
+
+    def __init__(self, network: Network, snapper: Snapper) -> None:
+        self.network = network
+        self.snapper = snapper
+        self.version = network.version
+        self._fields: OrderedDict[tuple[Site, Mode, frozenset[str]], TravelField] = OrderedDict()
+        self._sites: OrderedDict[tuple[float, float, str | None], Site | None] = OrderedDict()
+
+    def site(self, place: Position, road_id: str | None) -> Site | None:
+        """Give the access to a place: on the stated road where it is near, however far it is
+        otherwise; None where the map has no road at all."""
+        key = (place.lon, place.lat, road_id)
+        if key not in self._sites:
+            self._sites[key] = self.snapper.snap(
+                place.lon, place.lat, max_m=inf, prefer_road=road_id
+            )
+            if len(self._sites) > SITES_KEPT_MAX:
+                self._sites.popitem(last=False)
+        return self._sites[key]
+
+    def travel_field(self, site: Site, mode: Mode, closed: frozenset[str]) -> TravelField:
+        """Give the travel times to a site, grown further by every question."""
+        key = (site, mode, closed)
+        found = self._fields.get(key)
+        if found is None:
+            found = self._fields[key] = TravelField(self.network, site, mode, closed)
+            if len(self._fields) > FIELDS_KEPT_MAX:
+                self._fields.popitem(last=False)
+        else:
+            self._fields.move_to_end(key)
+        return found
+
+
+@dataclass(slots=True)
+class Watch:
+    """Since when each order's member has been close to the scene, and until which fix: ms of
+    fix time.
+
+    Held in memory only: after a take-over the dwell is counted anew.
+    """
+
+    near_ms: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The world as one area's decisions see it."""
+
+    policy: Policy
+    roster: Roster
+    roads: RoadMap
+    live: LivePositions
+    watch: Watch = field(default_factory=Watch)
+
+    def members(self, area_id: str) -> Mapping[str, Member]:
+        """Give the area's members in a fixed order."""
+        return self.roster.members(area_id)

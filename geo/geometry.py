@@ -1,0 +1,153 @@
+"""The shapes of a network's edges, in degrees and on the plane, and the index to find one by.
+
+``Spot`` is the engine's way to say where on the road something is. Shares of an edge are by
+length, 0 at the first point of the piece and 1 at the last.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from xiaohe.geo.projection import Projection, ground_distances_m
+from xiaohe.geo.roads import LonLat, RoadPiece
+
+SHARE_ROUNDING = 1e-9
+"""A share this near to 0 or 1 is the end itself: the rest is rounding of the projection."""
+
+
+class Spot(NamedTuple):
+    """A place on the road: a share ``frac`` (by length, 0 at u, 1 at v) of an edge."""
+
+    edge: int
+    frac: float
+
+
+class Nearest(NamedTuple):
+    """The nearest place on an edge, and how far it is."""
+
+    edge: int
+    frac: float
+    distance_m: float
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeShapes:
+    """All edges' points one after another; edge e has those from ``start[e]`` to ``start[e+1]``.
+
+    ``degrees`` and ``metres`` are (n, 2); ``along_m`` (n,) is the length on the plane from the
+    edge's first point, ``length_m`` (edges,) the edge's length on the ground.
+    """
+
+    projection: Projection
+    start: NDArray[np.int64]
+    degrees: NDArray[np.float64]
+    metres: NDArray[np.float64]
+    along_m: NDArray[np.float64]
+    length_m: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, pieces: tuple[RoadPiece, ...], projection: Projection) -> "EdgeShapes":
+        """Lay out the shapes of ``pieces``, which become edges 0, 1, 2 …"""
+        counts = np.fromiter((len(piece.points) for piece in pieces), np.int64, len(pieces))
+        start = np.concatenate(([0], np.cumsum(counts)))
+        flat = [point for piece in pieces for point in piece.points]
+        degrees = np.array(flat, dtype=np.float64).reshape(-1, 2)
+        metres = projection.many_to_m(degrees)
+        plane_m = np.hypot(*np.diff(metres, axis=0).T)
+        ground_m = ground_distances_m(*degrees[:-1].T, *degrees[1:].T)
+        between = start[1:-1] - 1  # the step from one edge's last point to the next one's first
+        plane_m[between] = 0.0
+        ground_m[between] = 0.0
+        plane_sum = np.concatenate(([0.0], np.cumsum(plane_m)))
+        along_m = plane_sum - np.repeat(plane_sum[start[:-1]], counts)
+        length_m = np.add.reduceat(np.append(ground_m, 0.0), start[:-1])
+        shapes = cls(projection, start, degrees, metres, along_m, length_m)
+        for array in (start, degrees, metres, along_m, length_m):
+            array.flags.writeable = False
+        return shapes
+
+    def lines(self) -> NDArray[np.object_]:
+        """Return every edge as a shapely line on the plane."""
+        owner = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+        lines: NDArray[np.object_] = shapely.linestrings(self.metres, indices=owner)
+        return lines
+
+    def point_at(self, spot: Spot) -> LonLat:
+        """Return the (lon, lat) of a spot."""
+        first, last = int(self.start[spot.edge]), int(self.start[spot.edge + 1]) - 1
+        along = self.along_m[first : last + 1]
+        return self._interpolate(first, last, spot.frac * float(along[-1]))
+
+    def between(self, edge: int, from_frac: float, to_frac: float) -> list[LonLat]:
+        """Return the points from one share of an edge to another, in the order of travel."""
+        low, high = min(from_frac, to_frac), max(from_frac, to_frac)
+        first, last = int(self.start[edge]), int(self.start[edge + 1]) - 1
+        total_m = float(self.along_m[last])
+        low_m, high_m = low * total_m, high * total_m
+        inner = [
+            (float(self.degrees[i, 0]), float(self.degrees[i, 1]))
+            for i in range(first, last + 1)
+            if low_m < self.along_m[i] < high_m
+        ]
+        points = [
+            self._interpolate(first, last, low_m),
+            *inner,
+            self._interpolate(first, last, high_m),
+        ]
+        return points if from_frac <= to_frac else points[::-1]
+
+    def _interpolate(self, first: int, last: int, along_m: float) -> LonLat:
+        i = bisect_right(self.along_m, along_m, first, last + 1) - 1
+        i = min(max(i, first), last - 1)
+        step_m = float(self.along_m[i + 1] - self.along_m[i])
+        share = min(max((along_m - float(self.along_m[i])) / step_m, 0.0), 1.0) if step_m else 0.0
+        (lon1, lat1), (lon2, lat2) = self.degrees[i].tolist(), self.degrees[i + 1].tolist()
+        if share == 1.0:
+            return lon2, lat2
+        return lon1 + share * (lon2 - lon1), lat1 + share * (lat2 - lat1)
+
+
+class EdgeIndex:
+    """Finds the nearest of some edges, exactly, in O(log edges)."""
+
+    def __init__(self, lines: NDArray[np.object_], edges: NDArray[np.int64]) -> None:
+        """Index ``lines[edges]``; built once, in O(n log n)."""
+        self._edges = edges
+        self._lines = lines
+        self._tree = shapely.STRtree(lines[edges])
+
+    def __len__(self) -> int:
+        """Return the number of edges indexed."""
+        return len(self._edges)
+
+    def nearest(self, x: float, y: float, max_m: float) -> Nearest | None:
+        """Return the edge nearest to (x, y) within ``max_m``; of equals the lowest number."""
+        if not len(self._edges):
+            return None
+        point = shapely.Point(x, y)
+        found = self._tree.query_nearest(point, max_distance=max_m, all_matches=True)
+        if not len(found):
+            return None
+        return self._measure(int(self._edges[found].min()), point)
+
+    def nearest_of(self, x: float, y: float, max_m: float, among: set[int]) -> Nearest | None:
+        """Return the nearest within ``max_m`` of the edges in ``among``."""
+        if not len(self._edges):
+            return None
+        point = shapely.Point(x, y)
+        found = self._edges[self._tree.query(point, predicate="dwithin", distance=max_m)]
+        measured = [self._measure(edge, point) for edge in sorted(found.tolist()) if edge in among]
+        return min(measured, key=lambda near: (near.distance_m, near.edge), default=None)
+
+    def _measure(self, edge: int, point: shapely.Point) -> Nearest:
+        line = self._lines[edge]
+        frac = float(shapely.line_locate_point(line, point, normalized=True))
+        if frac < SHARE_ROUNDING:
+            frac = 0.0
+        elif frac > 1.0 - SHARE_ROUNDING:
+            frac = 1.0
+        return Nearest(edge, frac, float(shapely.distance(line, point)))

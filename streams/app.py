@@ -1,0 +1,204 @@
+"""The Faust app: one agent on all area topics, and what happens when partitions come and go.
+
+Faust brings the records and keeps the group; it decides nothing. Its agent hands each event to
+the lane of its partition, which acknowledges it. There are no Tables and no timers.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+from faust.types import TP, EventT, StreamT
+from mode import CrashingSupervisor
+
+from xiaohe.streams.consumer import LogConsumer
+from xiaohe.streams.kafka_log import REQUEST_TIMEOUT_S
+from xiaohe.streams.lane import Flow
+from xiaohe.streams.lanes import Lanes
+from xiaohe.streams.ports import INPUTS, Raw
+from xiaohe.topics import Topics
+
+_log = structlog.get_logger(__name__)
+
+COMMIT_INTERVAL_S = 0.5
+"""How often the group's offsets are brought up to date; they serve those who look at the lag."""
+
+MAX_POLL_INTERVAL_S = 30.0
+"""A worker that fetches nothing for so long loses its areas (heartbeats go on in their own
+thread, so they do not tell). Half the shortest window; Faust's default is 1,000 s."""
+
+HEARTBEATS_IN_SESSION = 4
+"""Heartbeats that may be lost before the session ends, and one more."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker needs to know of its cluster.
+
+    Attributes
+    ----------
+    bootstrap_servers : ``host:port``, several separated by commas.
+    data_dir : folder for Faust's own files (it keeps none of ours).
+    group : consumer group, and the name of the app.
+    instance : name that stays the same when this worker is started again; the group then gives it
+        its areas back at once instead of after ``session_timeout_s``. No two workers at a time
+        may have the same. None: a new member each time.
+    session_timeout_s : after how long without heartbeats a worker's areas go to others.
+    """
+
+    bootstrap_servers: str
+    data_dir: Path
+    group: str = "xiaohe"
+    instance: str | None = None
+    session_timeout_s: float = 6.0
+
+
+class CoPartitioningError(Exception):
+    """An area's topics were given to different workers."""
+
+
+def build_app(
+    settings: WorkerSettings,
+    topics: Topics,
+    make_lanes: Callable[[Callable[[int], Flow]], Lanes],
+    on_failure: Callable[[BaseException], None],
+    on_owned: Callable[[], None],
+) -> faust.App:
+    """One worker's app. ``make_lanes`` is given how a lane speaks to the reader of its topics.
+
+    ``on_owned`` is called whenever partitions have been taken over, ``on_failure`` when that
+    failed.
+    """
+    assert __debug__, "the engine's assertions are part of it: do not run Python with -O"
+    app = _configured(settings)
+    names = {getattr(topics, key).name: key for key in INPUTS}
+    lanes = make_lanes(partial(_flow, app, {key: name for name, key in names.items()}))
+    ownership = _Ownership(app, names, lanes, on_failure, on_owned)
+    app.transport.Consumer = partial(LogConsumer, next_offsets=ownership.next_offsets)
+    app.on_rebalance_complete.connect(ownership.own)
+    app.on_partitions_revoked.connect(ownership.release)
+    inputs = app.topic(
+        *names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
+
+    async def hand_over(stream: StreamT[bytes]) -> None:
+        async for event in stream.noack().events():
+            lanes.put(_raw(names, event), event)
+
+    app.agent(inputs, name="inputs", supervisor_strategy=CrashingSupervisor)(hand_over)
+    return app
+
+
+def _configured(settings: WorkerSettings) -> faust.App:
+    return faust.App(
+        settings.group,
+        broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
+        datadir=settings.data_dir,
+        autodiscover=False,
+        processing_guarantee="at_least_once",
+        store="memory://",
+        web_enabled=False,  # it would serve the world on all interfaces
+        topic_allow_declare=False,  # topics are made from topics.yaml
+        topic_disable_leader=True,
+        table_standby_replicas=1,  # without, Faust takes an assignor that splits areas
+        stream_wait_empty=False,  # nobody acknowledges what a revoked lane had waiting
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.instance,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / HEARTBEATS_IN_SESSION,
+        broker_max_poll_interval=MAX_POLL_INTERVAL_S,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        producer_request_timeout=REQUEST_TIMEOUT_S,
+        producer_linger=0,
+        producer_acks=-1,
+    )
+
+
+def _raw(names: dict[str, str], event: EventT) -> Raw:
+    message = event.message
+    return Raw(
+        names[message.topic],
+        message.partition,
+        message.offset,
+        round(message.timestamp * 1000),  # Faust keeps seconds; a float holds the millisecond
+        message.key,
+        message.value,
+        tuple(message.headers or ()),
+    )
+
+
+def _flow(app: faust.App, names: dict[str, str], partition: int) -> Flow:
+    """Faust's own back-pressure: plain pausing would drop what is fetched already."""
+
+    def pause(topic: str) -> None:
+        app.consumer.on_buffer_full(TP(names[topic], partition))
+
+    def resume(topic: str) -> None:
+        app.consumer.on_buffer_drop(TP(names[topic], partition))
+
+    return Flow(ack=lambda event: event.ack(), pause=pause, resume=resume)
+
+
+class _Ownership:
+    """Takes partitions over and lets them go, as the group says."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        names: dict[str, str],
+        lanes: Lanes,
+        on_failure: Callable[[BaseException], None],
+        on_owned: Callable[[], None],
+    ) -> None:
+        self._app = app
+        self._names = names
+        self._topic_of = {key: name for name, key in names.items()}
+        self._lanes = lanes
+        self._on_failure = on_failure
+        self._on_owned = on_owned
+        self._owning: asyncio.Task[None] | None = None
+
+    def next_offsets(self) -> dict[tuple[str, int], int]:
+        """Where to read on, by the topics' names."""
+        wanted = self._lanes.next_inputs()
+        return {(self._topic_of[key], p): offset for (key, p), offset in wanted.items()}
+
+    async def own(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - a signal's arguments
+        """Awaited by Faust before the streams go on; given up when the next rebalance begins."""
+        try:
+            partitions = self._assigned()
+            self._owning = asyncio.create_task(self._lanes.own(partitions))
+            await asyncio.wait([self._owning])
+            if self._owning.cancelled():
+                return
+            self._owning.result()
+        except Exception as error:
+            self._on_failure(error)
+            raise
+        self._on_owned()
+
+    async def release(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - a signal's arguments
+        """Awaited by Faust before the partitions are another worker's."""
+        if self._owning is not None and not self._owning.done():
+            self._owning.cancel()
+            await asyncio.wait([self._owning])
+        await self._lanes.release()
+
+    def _assigned(self) -> set[int]:
+        """The partitions that are ours, with all their input topics."""
+        by_topic: dict[str, set[int]] = {name: set() for name in self._names}
+        for tp in self._app.consumer.assignment():
+            if tp.topic in by_topic:
+                by_topic[tp.topic].add(tp.partition)
+        first = next(iter(by_topic.values()))
+        if any(partitions != first for partitions in by_topic.values()):
+            raise CoPartitioningError(
+                f"the topics of one area belong to one worker, and this one was given {by_topic}: "
+                "all area topics need the same number of partitions (xiaohe topics diff)"
+            )
+        return first

@@ -1,0 +1,73 @@
+"""What all decoders share: limits, the key and what it says about the area, the datum."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from xiaohe.dispatch.inputs import Position
+from xiaohe.dispatch.reasons import Reason
+from xiaohe.geo.datum import to_wgs84
+from xiaohe.streams.bad_input import BadInput
+from xiaohe.streams.typed import typed
+
+KIB = 1024
+
+_IDENTIFIER = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Longest value of each input, in bytes; the defaults are the contract's."""
+
+    alert_bytes_max: int = 16 * KIB
+    positions_bytes_max: int = 256 * KIB
+    roster_bytes_max: int = 256 * KIB
+    other_bytes_max: int = 8 * KIB
+
+
+CONTRACT_LIMITS: Final = Limits()
+
+
+def identifier_of(key: bytes | None, name: str) -> str:
+    """Read a record's key, which must be the identifier ``name`` in plain bytes.
+
+    Raises BadInput: null_key (an empty key too), bad_identifier.
+    """
+    if not key:
+        raise BadInput(Reason.NULL_KEY, f"the record has no key: use the {name} as the key")
+    if _IDENTIFIER.fullmatch(key) is None:
+        raise BadInput(
+            Reason.BAD_IDENTIFIER,
+            f"the key is not the bytes of a plain {name} (no quotes, no other serializer)",
+        )
+    return key.decode()
+
+
+def keyed(found: dict[str, object], name: str, by_key: str) -> dict[str, object]:
+    """Give the object with the field ``name`` as the key says; another one is a key_mismatch."""
+    stated = found.get(name)
+    if stated is None or stated == "":
+        return found | {name: by_key}
+    if isinstance(stated, str) and stated != by_key:
+        raise BadInput(Reason.KEY_MISMATCH, f"{name} is not what the record's key says")
+    return found
+
+
+def without_impossible_position(found: dict[str, object]) -> dict[str, object]:
+    """Leave a position out that cannot be on Earth, or is of a datum that nobody knows."""
+    position = found.get("position")
+    if not isinstance(position, dict):
+        return found
+    try:
+        typed(position, Position)
+    except BadInput as bad:
+        if bad.reason in (Reason.OUT_OF_RANGE, Reason.UNKNOWN_VALUE):
+            return {name: item for name, item in found.items() if name != "position"}
+    return found
+
+
+def wgs84(position: Position | None) -> Position | None:
+    """Give the same place in WGS-84."""
+    if position is None or position.datum == "wgs84":
+        return position
+    return Position(*to_wgs84(position.lon, position.lat, position.datum))

@@ -1,0 +1,191 @@
+"""Records of ``positions`` to fixes: one position or a batch, fast where all is well."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from xiaohe.dispatch.inputs import (
+    POSITIONS_IN_BATCH_MAX,
+    Datum,
+    Fix,
+    Identifier,
+    Label,
+    Latitude,
+    Longitude,
+    NotNegative,
+    Share,
+)
+from xiaohe.dispatch.reasons import Reason
+from xiaohe.dispatch.times import BadTime, parse_rfc3339
+from xiaohe.geo.datum import to_wgs84
+from xiaohe.streams.bad_input import BadInput
+from xiaohe.streams.cloudevents import Headers
+from xiaohe.streams.codec_common import CONTRACT_LIMITS, Limits, identifier_of, keyed
+from xiaohe.streams.json_object import check_size, read_object
+from xiaohe.streams.typed import INTEGER_MAX, typed
+
+FIX_MS_MIN: Final = parse_rfc3339("2000-01-01T00:00:00Z")
+"""A receiver that has no satellite yet reports 1970 or 1980."""
+
+FIX_MS_MAX: Final = parse_rfc3339("2100-01-01T00:00:00Z")
+"""One fix of the year 9999 would be the latest of its member for ever."""
+
+FULL_TURN_DEG = 360.0
+
+UNKNOWN_COURSE_DEG = -1.0
+"""What phones report while they stand still."""
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsRecord:
+    """One record of ``positions``: the fixes that count, and what is wrong with the others."""
+
+    area_id: str
+    fixes: tuple[Fix, ...]
+    bad: tuple[tuple[int, BadInput], ...] = ()
+
+
+class _WireFix(Struct, frozen=True, kw_only=True):
+    """One object of ``positions`` as it is sent."""
+
+    area_id: Identifier | None = None
+    member_id: Identifier | None = None
+    device_id: Identifier | None = None
+    lon: Longitude
+    lat: Latitude
+    fix_time: str
+    datum: Datum | None = None
+    accuracy_m: NotNegative | None = None
+    speed_mps: Annotated[float, Meta(ge=-1)] | None = None
+    course_deg: Annotated[float, Meta(ge=-FULL_TURN_DEG, le=FULL_TURN_DEG)] | None = None
+    seq: Annotated[int, Meta(ge=0, le=INTEGER_MAX)] | None = None
+    battery: Share | None = None
+    alarm: Label | None = None
+
+
+class _WireBatch(Struct, frozen=True):
+    batch: list[_WireFix]
+    area_id: Identifier | None = None
+
+
+def decode_positions(
+    key: bytes | None,
+    value: bytes | None,
+    headers: Headers = None,
+    limits: Limits = CONTRACT_LIMITS,
+) -> PositionsRecord:
+    """Read a record of ``positions``: one position, or a batch.
+
+    In a batch each bad object is a BadInput of its own with its index, and the rest counts;
+    BadInput is raised where the whole record is bad. A speed or course of -1, which phones send
+    for «unknown», is left out.
+    """
+    area_id = identifier_of(key, "area_id")
+    check_size(value, limits.positions_bytes_max)
+    assert value is not None, "check_size has refused a null value"
+    try:
+        return _decode_good_positions(area_id, value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadInput):
+        # Something is bad, or not in the usual form: look again, object by object.
+        return _decode_any_positions(
+            area_id, read_object(value, limits.positions_bytes_max, headers)
+        )
+
+
+_BATCHES = msgspec.json.Decoder(_WireBatch)
+_SINGLES = msgspec.json.Decoder(_WireFix)
+
+
+def _decode_good_positions(area_id: str, value: bytes) -> PositionsRecord:
+    """Read a record in which all is well, straight into structs; raise on anything else.
+
+    This is the way of nearly every record of the fleet: about ten times as fast as the other.
+    """
+    if b'"batch"' not in value:
+        return PositionsRecord(area_id, (_fix(_SINGLES.decode(value), area_id),))
+    record = _BATCHES.decode(value)
+    _check_batch(record.batch)
+    if record.area_id not in (None, area_id):
+        raise BadInput(Reason.KEY_MISMATCH, "area_id is not what the record's key says")
+    return PositionsRecord(area_id, tuple([_fix(wire, area_id) for wire in record.batch]))
+
+
+def _decode_any_positions(area_id: str, found: dict[str, object]) -> PositionsRecord:
+    if _is_from_traccar(found):
+        raise BadInput(Reason.TRACCAR_SHAPE, Reason.TRACCAR_SHAPE.sentence)
+    found = keyed(found, "area_id", area_id)
+    batch = found.get("batch")
+    if batch is None:
+        return PositionsRecord(area_id, (_fix(typed(found, _WireFix), area_id),))
+    if not isinstance(batch, list):
+        raise BadInput(Reason.WRONG_TYPE, "batch must be a list")
+    _check_batch(batch)
+    fixes: list[Fix] = []
+    bad: list[tuple[int, BadInput]] = []
+    for index, item in enumerate(batch):
+        try:
+            fixes.append(_fix_of(item, area_id))
+        except BadInput as problem:
+            bad.append((index, problem.at_index(index)))
+    return PositionsRecord(area_id, tuple(fixes), tuple(bad))
+
+
+def _fix_of(item: object, area_id: str) -> Fix:
+    if not isinstance(item, dict):
+        raise BadInput(Reason.WRONG_TYPE, "each item of batch must be an object")
+    return _fix(typed(item, _WireFix), area_id)
+
+
+def _fix(wire: _WireFix, area_id: str) -> Fix:
+    if wire.area_id is not None and wire.area_id != area_id:
+        raise BadInput(Reason.MIXED_AREA, "area_id is not that of the record: one area a record")
+    if wire.member_id is None and wire.device_id is None:
+        raise BadInput(Reason.MISSING_FIELD, "the position needs a member_id or a device_id")
+    lon, lat = wire.lon, wire.lat
+    if wire.datum is not None and wire.datum != "wgs84":
+        lon, lat = to_wgs84(lon, lat, wire.datum)
+    speed_mps, course_deg = wire.speed_mps, wire.course_deg
+    if speed_mps is not None and speed_mps < 0:
+        speed_mps = None
+    if course_deg is not None:
+        course_deg = None if course_deg == UNKNOWN_COURSE_DEG else course_deg % FULL_TURN_DEG
+    return Fix(
+        member_id=wire.member_id,
+        device_id=wire.device_id,
+        lon=lon,
+        lat=lat,
+        fix_ms=_fix_ms(wire.fix_time),
+        accuracy_m=wire.accuracy_m,
+        speed_mps=speed_mps,
+        course_deg=course_deg,
+        seq=wire.seq,
+        battery=wire.battery,
+        alarm=wire.alarm,
+    )
+
+
+def _fix_ms(fix_time: str) -> int:
+    try:
+        fix_ms = parse_rfc3339(fix_time)
+    except BadTime as error:
+        raise BadInput(Reason.BAD_TIME, f"fix_time: {error}") from None
+    if not FIX_MS_MIN <= fix_ms < FIX_MS_MAX:
+        raise BadInput(Reason.BAD_TIME, "fix_time is not between the years 2000 and 2099")
+    return fix_ms
+
+
+def _check_batch(batch: list[_WireFix] | list[object]) -> None:
+    if not batch:
+        raise BadInput(Reason.EMPTY_BATCH, "batch has no positions: leave the record out")
+    if len(batch) > POSITIONS_IN_BATCH_MAX:
+        raise BadInput(
+            Reason.BATCH_TOO_LONG,
+            f"batch has {len(batch)} positions; at most {POSITIONS_IN_BATCH_MAX} are read",
+        )
+
+
+def _is_from_traccar(found: dict[str, object]) -> bool:
+    position = found.get("position")
+    return isinstance(position, dict) and ("deviceId" in position or "fixTime" in position)

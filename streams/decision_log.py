@@ -1,0 +1,163 @@
+"""What lies in the decisions log, and which of it counts.
+
+The log of a partition is a sequence of entries: fences, decisions, marks, attempts, snapshots.
+Whoever takes a partition over writes a *fence*; its offset is the new *epoch*. Any reader applies
+the same rule and so comes to the same state:
+
+- an entry counts if its epoch is that of the last fence before it (a late write of an owner that
+  has been replaced does not);
+- decisions are numbered through, over all epochs: the next one counts, one seen before does not;
+- a number left out means that a write failed and its batch was never published, so the rest of
+  that batch does not count either. If a later batch follows, a recorded decision is missing: the
+  reader goes on and an alarm is raised.
+
+A *mark* says how far the positions were taken where no decision does. An *attempt* is the trace
+of an input that made a worker leave. A *snapshot* is the folded state in pieces; ``snap`` of the
+other entries is the offset of the newest one, so that a fold need not begin at the beginning.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
+"""Bytes of one piece: half of the topic's 1 MiB record limit."""
+
+NO_SNAPSHOT = -1
+"""``snap`` while there is none."""
+
+
+class Fence(Struct, frozen=True, tag="fence", tag_field="kind"):
+    """A worker has taken the partition over."""
+
+    worker: str
+    at_ms: int
+
+
+class Decision(Struct, frozen=True, tag="decision", tag_field="kind"):
+    """What one input led to. ``record`` is the core's.
+
+    ``owed_from`` is the ``seq`` of the first decision of the batch it was written with: whatever
+    is older has been published. ``positions_next`` is the first position not taken before it.
+    ``more`` says that further decisions of the same input follow.
+    """
+
+    epoch: int
+    seq: int
+    owed_from: int
+    snap: int
+    topic: str
+    partition: int
+    offset: int
+    received_ms: int
+    at_ms: int
+    positions_next: int
+    record: Mapping[str, object]
+    more: bool = False
+
+
+class Mark(Struct, frozen=True, tag="mark", tag_field="kind"):
+    """How far the positions were taken, written now and then while nothing is decided."""
+
+    epoch: int
+    snap: int
+    at_ms: int
+    positions_next: int
+
+
+class Attempt(Struct, frozen=True, tag="attempt", tag_field="kind"):
+    """An input that made a worker leave, or is about to be tried again after it did."""
+
+    epoch: int
+    snap: int
+    at_ms: int
+    topic: str
+    offset: int
+    error: str
+
+
+class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
+    """One piece of the folded state; its bytes follow the JSON object after a line feed.
+
+    ``next`` is the first offset not taken of each input topic, ``digest`` the SHA-256 of all
+    pieces together.
+    """
+
+    epoch: int
+    seq: int
+    at_ms: int
+    index: int
+    count: int
+    digest: str
+    next: dict[str, int]
+    body: bytes = b""
+
+
+Entry = Fence | Decision | Mark | Attempt | SnapshotPiece
+
+_DECODER: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(entry: Entry) -> bytes:
+    """The bytes of an entry."""
+    if isinstance(entry, SnapshotPiece):
+        head = _ENCODER.encode(msgspec.structs.replace(entry, body=b""))
+        return head + b"\n" + entry.body
+    return _ENCODER.encode(entry)
+
+
+def decode(value: bytes) -> Entry | None:
+    """The entry, or None where the bytes are none of ours."""
+    head, _, body = value.partition(b"\n")
+    try:
+        entry = _DECODER.decode(head)
+    except msgspec.DecodeError:
+        return None
+    if isinstance(entry, SnapshotPiece):
+        return msgspec.structs.replace(entry, body=body)
+    return entry
+
+
+def snapshot_pieces(
+    pieces: Sequence[bytes], *, epoch: int, seq: int, at_ms: int, next_offsets: Mapping[str, int]
+) -> list[SnapshotPiece]:
+    """The entries of one snapshot, in order."""
+    assert pieces, "a core without state gives one empty piece"
+    assert all(len(piece) <= SNAPSHOT_PIECE_BYTES_MAX for piece in pieces)
+    digest = _digest(pieces)
+    return [
+        SnapshotPiece(epoch, seq, at_ms, index, len(pieces), digest, dict(next_offsets), piece)
+        for index, piece in enumerate(pieces)
+    ]
+
+
+def _digest(pieces: Sequence[bytes]) -> str:
+    whole = hashlib.sha256()
+    for piece in pieces:
+        whole.update(piece)
+    return whole.hexdigest()
+
+
+class SnapshotReader:
+    """Puts the pieces of one snapshot together again."""
+
+    def __init__(self) -> None:
+        self._pieces: list[SnapshotPiece] = []
+
+    def add(self, piece: SnapshotPiece) -> Sequence[bytes] | None:
+        """All pieces once the last has come and the digest is right; None before."""
+        first = self._pieces[0] if self._pieces else piece
+        same = (piece.epoch, piece.seq, piece.digest) == (first.epoch, first.seq, first.digest)
+        if not same or piece.index != len(self._pieces):
+            self._pieces = []
+            if piece.index != 0:
+                return None
+        self._pieces.append(piece)
+        if len(self._pieces) < piece.count:
+            return None
+        bodies = [each.body for each in self._pieces]
+        self._pieces = []
+        return bodies if _digest(bodies) == piece.digest else None

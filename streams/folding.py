@@ -1,0 +1,146 @@
+"""Folding the decisions log of one partition: which entries count, and what is still owed."""
+
+from collections import Counter
+
+import structlog
+
+from xiaohe.streams.decision_log import (
+    NO_SNAPSHOT,
+    Attempt,
+    Decision,
+    Entry,
+    Fence,
+    Mark,
+    SnapshotPiece,
+    SnapshotReader,
+    decode,
+)
+from xiaohe.streams.ports import POSITIONS, Core, LogRecord, Publication
+
+_log = structlog.get_logger(__name__)
+
+NO_EPOCH = -1
+"""Epoch of a log in which nobody has written a fence yet."""
+
+
+class Folding:
+    """Reads a log from its beginning, or from a snapshot, and brings a core to its state.
+
+    Attributes
+    ----------
+    epoch, seq : the last fence's offset and the number of the last decision that counts.
+    next_offsets : first offset not taken of each input topic that a decision names.
+    attempts : how often each (topic, offset) not yet taken has made a worker leave.
+    snap, snapped_at_ms : offset and time of the newest whole snapshot that was read.
+    since_snapshot : decisions that count since it.
+    barren_fences : take-overs in a row, up to the end, that led to no decision.
+    records, ignored : records read, and those of them that do not count.
+    """
+
+    def __init__(self, core: Core, partition: int) -> None:
+        self._core = core
+        self._partition = partition
+        self._snapshot = SnapshotReader()
+        self._snapshot_offset = NO_SNAPSHOT
+        self._damaged_epoch = NO_EPOCH
+        self._owed: list[tuple[int, tuple[Publication, ...]]] = []
+        self.epoch = NO_EPOCH
+        self.seq = 0
+        self.next_offsets: dict[str, int] = {}
+        self.attempts: Counter[tuple[str, int]] = Counter()
+        self.snap = NO_SNAPSHOT
+        self.snapped_at_ms = 0
+        self.since_snapshot = 0
+        self.barren_fences = 0
+        self.ignored = 0
+        self.records = 0
+
+    @property
+    def owed(self) -> list[Publication]:
+        """What the last batch of decisions led to: it may not have been published."""
+        return [each for _, publications in self._owed for each in publications]
+
+    def feed(self, record: LogRecord) -> None:
+        """Take the next record of the log."""
+        self.records += 1
+        entry = decode(record.value)
+        if isinstance(entry, Fence):
+            self.epoch = record.offset
+            self.barren_fences += 1
+        elif isinstance(entry, SnapshotPiece):
+            self._feed_snapshot(entry, record)
+        elif entry is None or entry.epoch != self.epoch:
+            self._ignore(entry, record)
+        elif isinstance(entry, Decision):
+            self._feed_decision(entry, record)
+        elif isinstance(entry, Mark):
+            self._feed_mark(entry)
+        else:
+            self._feed_attempt(entry)
+
+    def _ignore(self, entry: Entry | None, record: LogRecord) -> None:
+        self.ignored += 1
+        what = "foreign_bytes" if entry is None else "late_write"
+        _log.info("log_entry_ignored", what=what, partition=self._partition, offset=record.offset)
+
+    def _feed_decision(self, entry: Decision, record: LogRecord) -> None:
+        if entry.seq <= self.seq or self._damaged_epoch == self.epoch:
+            self._ignore(entry, record)
+            return
+        if entry.seq != self.seq + 1 and not self._step_over_hole(entry, record):
+            return
+        self.seq = entry.seq
+        self.since_snapshot += 1
+        self.barren_fences = 0
+        self._forget_published(entry.owed_from)
+        self._owed.append((entry.seq, self._core.fold(entry.record, entry.epoch)))
+        if not entry.more:
+            self._taken(entry.topic, entry.offset + 1)
+        self._taken(POSITIONS, entry.positions_next)
+
+    def _step_over_hole(self, entry: Decision, record: LogRecord) -> bool:
+        """Whether the entry counts although numbers before it are missing."""
+        where = {"partition": self._partition, "offset": record.offset, "after_seq": self.seq}
+        if entry.owed_from <= self.seq + 1:  # of the batch whose write failed: never published
+            self._damaged_epoch = self.epoch
+            _log.error("decision_missing_in_unpublished_batch", page=True, **where)
+            return False
+        _log.critical("recorded_decision_missing", page=True, **where)
+        return True
+
+    def _feed_mark(self, entry: Mark) -> None:
+        self.barren_fences = 0
+        self._forget_published(self.seq + 1)
+        self._taken(POSITIONS, entry.positions_next)
+
+    def _feed_attempt(self, entry: Attempt) -> None:
+        if entry.offset >= self.next_offsets.get(entry.topic, 0):
+            self.attempts[entry.topic, entry.offset] += 1
+
+    def _feed_snapshot(self, entry: SnapshotPiece, record: LogRecord) -> None:
+        starting = self.epoch == NO_EPOCH  # the fold begins at this snapshot
+        if not starting and (entry.epoch != self.epoch or entry.seq != self.seq):
+            self._ignore(entry, record)
+            return
+        if entry.index == 0:
+            self._snapshot_offset = record.offset
+        pieces = self._snapshot.add(entry)
+        if pieces is None:
+            return
+        if starting:
+            self._core.restore(pieces)
+            self.epoch, self.seq = entry.epoch, entry.seq
+            self.next_offsets = dict(entry.next)
+        self._forget_published(self.seq + 1)
+        self.snap, self.snapped_at_ms = self._snapshot_offset, entry.at_ms
+        self.since_snapshot = 0
+
+    def _forget_published(self, owed_from: int) -> None:
+        self._owed = [each for each in self._owed if each[0] >= owed_from]
+
+    def _taken(self, topic: str, next_offset: int) -> None:
+        if next_offset <= self.next_offsets.get(topic, 0):
+            return
+        self.next_offsets[topic] = next_offset
+        for key in [k for k in self.attempts if k[0] == topic and k[1] < next_offset]:
+            del self.attempts[key]

@@ -1,0 +1,129 @@
+"""What waits in front of a lane: one line a topic, and which record is next.
+
+Records are taken in the order of their receipt, as far as they have come; each topic's own order
+is always kept. A wake-up stands at the time of its deadline, behind every record received up to
+then. That is all the order that there is between topics: what has not come yet may be older.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from xiaohe.streams.ports import POSITIONS, WAKEUPS, Raw
+
+DUE_HEADER = "due_ms"
+"""Header of a wake-up: the deadline that it was written for, ms since the epoch, as text."""
+
+Key = tuple[int, int, int]
+
+
+class Item(Struct):
+    """One record that waits. ``key`` is its place in time, ``arrival`` counts all records of the
+    inbox, ``ack`` is whatever the reader of the topic needs to acknowledge it."""
+
+    raw: Raw
+    ack: object
+    arrival: int
+    key: Key
+
+    def __lt__(self, other: "Item") -> bool:
+        """By place in time."""
+        return self.key < other.key
+
+    @property
+    def due_ms(self) -> int:
+        """Deadline of a wake-up, receipt of any other record."""
+        return self.key[0]
+
+
+class Gap(Struct, frozen=True):
+    """Offsets of an input topic that were not delivered."""
+
+    topic: str
+    start: int
+    end: int
+
+
+class Inbox:
+    """The waiting records of one partition's input topics."""
+
+    def __init__(self, next_inputs: Mapping[str, int]) -> None:
+        self.fetched_next = dict(next_inputs)
+        self.arrivals = 0
+        self.gaps: list[Gap] = []
+        self._lines: dict[str, deque[Item]] = {
+            topic: deque() for topic in next_inputs if topic != WAKEUPS
+        }
+        self._deciding = [line for topic, line in self._lines.items() if topic != POSITIONS]
+        self._wakeups: list[Item] = []
+
+    def put(self, raw: Raw, ack: object) -> bool:
+        """Let a record wait; False for one that is known already (a delivery repeated)."""
+        expected = self.fetched_next[raw.topic]
+        if raw.offset < expected:
+            return False
+        if raw.offset > expected:
+            self.gaps.append(Gap(raw.topic, expected, raw.offset))
+        self.fetched_next[raw.topic] = raw.offset + 1
+        self.arrivals += 1
+        if raw.topic == WAKEUPS:
+            key = (_due_ms(raw), 1, self.arrivals)
+            heapq.heappush(self._wakeups, Item(raw, ack, self.arrivals, key))
+        else:
+            key = (raw.timestamp_ms, 0, self.arrivals)
+            self._lines[raw.topic].append(Item(raw, ack, self.arrivals, key))
+        return True
+
+    def first_record(self, *, positions: bool) -> Item | None:
+        """The oldest record at the head of a line, wake-ups apart."""
+        lines = self._lines.values() if positions else self._deciding
+        return min((line[0] for line in lines if line), default=None)
+
+    def first_wakeup(self) -> Item | None:
+        """The wake-up with the earliest deadline."""
+        return self._wakeups[0] if self._wakeups else None
+
+    def remove(self, item: Item) -> None:
+        """Take out the head of its line."""
+        if item.raw.topic == WAKEUPS:
+            taken = heapq.heappop(self._wakeups)
+        else:
+            taken = self._lines[item.raw.topic].popleft()
+        assert taken is item
+
+    def reached(self, ends: Mapping[str, int], at_ms: int) -> bool:
+        """Whether every record below ``ends`` received up to ``at_ms`` has come and been taken."""
+        return all(self._line_reached(topic, ends[topic], at_ms) for topic in self._lines)
+
+    def _line_reached(self, topic: str, end: int, at_ms: int) -> bool:
+        line = self._lines[topic]
+        if line:
+            return line[0].due_ms > at_ms
+        return self.fetched_next[topic] >= end
+
+    def waiting(self, topic: str) -> int:
+        """How many records of a topic wait."""
+        return len(self._wakeups) if topic == WAKEUPS else len(self._lines[topic])
+
+    def waiting_next(self, topic: str) -> int:
+        """First offset of a topic that has not been taken."""
+        line = self._lines[topic]
+        return line[0].raw.offset if line else self.fetched_next[topic]
+
+    def __len__(self) -> int:
+        """How many records wait in all."""
+        return len(self._wakeups) + sum(map(len, self._lines.values()))
+
+    def holds_deciding(self) -> bool:
+        """Whether anything waits that will be decided."""
+        return bool(self._wakeups) or any(self._deciding)
+
+
+def _due_ms(raw: Raw) -> int:
+    """The deadline a wake-up was written for; its receipt where a foreign hand wrote it."""
+    for name, value in raw.headers:
+        if name == DUE_HEADER and value.isdigit():
+            return int(value)
+    return raw.timestamp_ms

@@ -1,0 +1,559 @@
+"""A lane: the one task that decides for one partition.
+
+It works in batches. One turn of the lane, for the records that wait:
+
+1. deadlines that are due get their wake-ups written;
+2. the core decides the records one by one, in the order of their receipt, and evolves at once;
+3. all decisions of the batch are appended to the log and acknowledged;
+4. the offsets of the acknowledgements are continuous, or somebody else has written in between:
+   if that was a fence, the partition is another worker's, and this one leaves;
+5. what follows is published stage by stage, the whole batch's stage 0 before its stage 1;
+6. the records are acknowledged to the reader of the topic.
+
+A crash between any two of these loses nothing: before 3 the records are read again and decided
+by the next owner, after 3 the next owner publishes the same again. Nothing is published before
+its decision is acknowledged. Any exception ends the lane, and with it the worker.
+
+Time: a record received after the earliest open deadline waits until that deadline is decided
+(the *hold*), and a deadline is decided only when every record received up to it has been taken
+(the *barrier*: the input topics' ends, asked for after the wake-up was read).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from msgspec import Struct
+
+from xiaohe.streams.decision_log import (
+    Attempt,
+    Decision,
+    Fence,
+    Mark,
+    decode,
+    encode,
+    snapshot_pieces,
+)
+from xiaohe.streams.inbox import Gap, Inbox, Item
+from xiaohe.streams.ports import (
+    POSITIONS,
+    WAKEUPS,
+    Clock,
+    Core,
+    Log,
+    Publication,
+    Raw,
+    Step,
+)
+from xiaohe.streams.takeover import TakenOver
+from xiaohe.streams.wakeups import Calls, publication
+
+_log = structlog.get_logger(__name__)
+
+BATCH_DECISIONS_MAX = 64
+"""Decisions written together: bounds what a take-over publishes again, and how long the first of
+a batch waits for the last (64 × about 0.5 ms)."""
+
+BATCH_POSITIONS_MAX = 256
+"""Positions records taken in one batch: a backlog of them does not keep an alert waiting."""
+
+RECORD_BYTES_MAX = 1_000_000
+"""Largest decision or publication: topics take records up to 1 MiB, headers and key included."""
+
+SNAPSHOT_RECORDS = 2_000
+"""Decisions between two snapshots: a fold of so many takes about a second."""
+
+SNAPSHOT_AGE_MS = 24 * 3600 * 1000
+"""Age at which an idle partition is snapshotted anew: far less than the log's retention."""
+
+MARK_MS = 10_000
+"""How often it is noted how far the positions were taken while nothing is decided."""
+
+TICK_MS = 1_000
+"""How often the core may publish without a decision."""
+
+ATTEMPTS_MAX = 3
+"""An input that made a worker leave so often is set aside."""
+
+CAREFUL_FENCES = 3
+"""Take-overs in a row without a decision after which an input's trace is written before it is
+tried: whatever ends the process then (memory, a loop) cannot hide which input it was."""
+
+STALL_MS = 30_000
+"""The worker leaves when records wait and none is taken for so long: half the shortest window."""
+
+CHECK_MS = 500
+"""After how long of waiting for records that the topic's end promises it is looked whether there
+are any: a transaction's control record takes an offset and is never delivered."""
+
+INBOX_HIGH, INBOX_LOW = 2_000, 500
+"""Records of one topic waiting when its fetching is paused and when it goes on."""
+
+
+class FencedError(Exception):
+    """Another worker has taken this partition over."""
+
+
+class InputFailedError(Exception):
+    """The core failed on an input; the trace of it is in the log."""
+
+
+class RecordsSkippedError(Exception):
+    """The reader of an input topic left records out."""
+
+
+class StalledError(Exception):
+    """Records wait and nothing is taken."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How a lane speaks to the reader of its topics.
+
+    ``pause`` and ``resume`` stop and start the fetching of one topic; ``gate`` is awaited before
+    inputs that have come are decided (the roster has been read as far as it went by then).
+    """
+
+    ack: Callable[[object], None]
+    gate: Callable[[], Awaitable[None]] | None = None
+    pause: Callable[[str], None] | None = None
+    resume: Callable[[str], None] | None = None
+
+
+class _Batch(Struct):
+    items: list[Item]
+    values: list[bytes]
+    publications: list[Publication]
+
+
+class Lane:
+    """The owner of one partition. ``put`` hands it records, ``run`` works until ``stop``.
+
+    Attributes
+    ----------
+    clean : nothing is decided that is not written, published and acknowledged.
+    taken_count : records taken so far; moves whenever the lane does.
+    """
+
+    def __init__(
+        self, core: Core, log: Log, clock: Clock, flow: Flow, taken_over: TakenOver
+    ) -> None:
+        self.partition = taken_over.partition
+        self.epoch = taken_over.epoch
+        self.next_offset = taken_over.next_offset
+        self.clean = True
+        self.taken_count = 0
+        self._core = core
+        self._io = log
+        self._clock = clock
+        self._flow = flow
+        self._seq = taken_over.seq
+        self._snap = taken_over.snap
+        self._snapped_at_ms = taken_over.snapped_at_ms or clock.now_ms()
+        self._since_snapshot = taken_over.since_snapshot
+        self._attempts = taken_over.attempts
+        careful = taken_over.barren >= CAREFUL_FENCES
+        self._careful_left = BATCH_DECISIONS_MAX + BATCH_POSITIONS_MAX if careful else 0
+        self._inbox = Inbox(taken_over.next_inputs)
+        self._next_inputs = dict(taken_over.next_inputs)
+        self._positions_noted = taken_over.next_inputs[POSITIONS]
+        self._noted_at_ms = clock.now_ms()
+        self._backlog: dict[str, int] | None = dict(taken_over.ends)
+        self._barrier = dict(taken_over.ends)
+        self._calls = Calls()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._paused: set[str] = set()
+        self._now_ms = 0
+        self._tick_at_ms = clock.now_ms() + TICK_MS
+        self._moved_at_ms = clock.now_ms()
+
+    # --- what others call -----------------------------------------------------------------
+
+    def put(self, raw: Raw, ack: object) -> None:
+        """Hand over a record of one of the input topics."""
+        if not self._inbox.put(raw, ack):
+            if raw.offset < self._next_inputs[raw.topic]:
+                self._flow.ack(ack)  # taken before: the log names it
+            return
+        if len(self._inbox) == 1:
+            self._moved_at_ms = self._clock.now_ms()
+        if raw.topic == WAKEUPS:
+            self._calls.come(raw)
+        elif raw.topic not in self._paused and self._inbox.waiting(raw.topic) >= INBOX_HIGH:
+            self._paused.add(raw.topic)
+            if self._flow.pause is not None:
+                self._flow.pause(raw.topic)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the batch under way and return from ``run``."""
+        self._stopping = True
+        self._wake.set()
+
+    @property
+    def next_inputs(self) -> dict[str, int]:
+        """First offset of each input topic that has not been taken."""
+        return dict(self._next_inputs)
+
+    @property
+    def waiting(self) -> int:
+        """Records that wait."""
+        return len(self._inbox)
+
+    def paused(self, topic: str) -> bool:
+        """Whether the fetching of a topic is stopped because too much of it waits."""
+        return topic in self._paused
+
+    @property
+    def fetched_next(self) -> dict[str, int]:
+        """First offset of each input topic that has not come."""
+        return dict(self._inbox.fetched_next)
+
+    def continued(self) -> TakenOver:
+        """What another lane on the same core goes on from, if the log has not grown since."""
+        assert self.clean
+        return TakenOver(
+            partition=self.partition,
+            epoch=self.epoch,
+            next_offset=self.next_offset,
+            seq=self._seq,
+            next_inputs=self.next_inputs,
+            ends=self._barrier,
+            attempts=self._attempts,
+            snap=self._snap,
+            snapped_at_ms=self._snapped_at_ms,
+            since_snapshot=self._since_snapshot,
+            barren=0,
+            folded=0,
+            republished=0,
+        )
+
+    async def run(self) -> None:
+        """Work until ``stop``; every exception means that the worker must leave."""
+        while not self._stopping:
+            self._wake.clear()
+            await self._call_due()
+            await self._fetch_barrier()
+            moved = await self._batch()
+            await self._housekeeping()
+            if not moved:
+                await self._rest()
+
+    # --- deadlines ------------------------------------------------------------------------
+
+    async def _call_due(self) -> None:
+        """Write the wake-ups of all deadlines that are due and have none under way."""
+        due_ms = self._core.next_due_ms()
+        if due_ms is None:
+            return
+        now_ms = self._now()
+        first = self._inbox.first_record(positions=True)
+        if first is not None:
+            now_ms = max(now_ms, first.due_ms - 1)  # the broker's clock is ahead of ours
+        if due_ms > now_ms or not self._backlog_reached(due_ms):
+            return
+        calls = self._calls.to_write(self._core.due(now_ms), now_ms)
+        if calls:
+            await self._io.publish([publication(call, self.partition) for call in calls])
+            self._calls.written(calls, now_ms)
+
+    def _backlog_reached(self, due_ms: int) -> bool:
+        """Whether all that lay there at the take-over and was received by then has been taken."""
+        if self._backlog is None:
+            return True
+        if self._inbox.reached(self._backlog, due_ms):
+            if all(self._inbox.fetched_next[t] >= end for t, end in self._backlog.items()):
+                self._backlog = None
+            return True
+        return False
+
+    async def _fetch_barrier(self) -> None:
+        """Ask for the topics' ends once a wake-up stands that they do not cover yet."""
+        wakeup = self._inbox.first_wakeup()
+        if wakeup is None or wakeup.raw.offset < self._barrier[WAKEUPS]:
+            return
+        ahead_ms = wakeup.due_ms - wakeup.raw.timestamp_ms
+        if ahead_ms >= 0:  # the broker's clock is behind ours and may still receive «in time»
+            await self._clock.sleep_until(self._clock.now_ms() + min(ahead_ms, CHECK_MS) + 1)
+        self._barrier = dict(await self._io.input_ends(self.partition))
+        assert wakeup.raw.offset < self._barrier[WAKEUPS]
+
+    def _next_item(self, arrived: int, *, positions: bool) -> Item | None:
+        """The record to take now, or None where the next must wait for something."""
+        record = self._inbox.first_record(positions=positions)
+        wakeup = self._inbox.first_wakeup()
+        if wakeup is not None and (record is None or wakeup < record):
+            covered = wakeup.raw.offset < self._barrier[WAKEUPS]
+            if covered and self._inbox.reached(self._barrier, wakeup.due_ms):
+                return wakeup
+            return None
+        if record is None or record.arrival > arrived:
+            return None
+        due_ms = self._core.next_due_ms()
+        return record if due_ms is None or record.due_ms <= due_ms else None
+
+    # --- a batch --------------------------------------------------------------------------
+
+    async def _batch(self) -> bool:
+        """Steps 2 to 6 for what waits; False where nothing may be taken now."""
+        arrived = self._inbox.arrivals
+        if self._next_item(arrived, positions=True) is None:
+            return False
+        await self._account_for_gaps()
+        if self._flow.gate is not None and self._inbox.holds_deciding():
+            await self._flow.gate()
+        self.clean = False
+        batch = _Batch([], [], [])
+        await self._decide_all(batch, arrived)
+        if batch.values:
+            await self._append(batch.values)
+            self._positions_noted = self._next_inputs[POSITIONS]
+        if batch.publications:
+            await self._io.publish(batch.publications)
+        self.clean = True
+        self._acknowledge(batch.items)
+        return True
+
+    async def _decide_all(self, batch: _Batch, arrived: int) -> None:
+        owed_from = self._seq + 1
+        positions_left = BATCH_POSITIONS_MAX
+        while len(batch.values) < BATCH_DECISIONS_MAX:
+            item = self._next_item(arrived, positions=positions_left > 0)
+            if item is None:
+                return
+            positions_left -= item.raw.topic == POSITIONS
+            if self._is_suspect(item):
+                if not batch.items:
+                    await self._try_alone(batch, item, owed_from)
+                return
+            try:
+                self._decide(batch, item, owed_from)
+            except Exception as error:
+                await self._trace(item, repr(error))
+                raise self._failed(item, error) from error
+
+    def _decide(self, batch: _Batch, item: Item, owed_from: int) -> None:
+        """Let the core decide and put what it decided into the batch."""
+        raw = item.raw
+        now_ms = max(self._now(), item.due_ms)
+        attempts = self._attempts.get((raw.topic, raw.offset), 0)
+        if attempts >= ATTEMPTS_MAX:
+            steps: Sequence[Step] = [self._set_aside(raw, now_ms, attempts)]
+        else:
+            steps = self._core.take(raw, now_ms, self.epoch)
+        assert len(steps) == 1 or raw.topic == POSITIONS, "a deciding input gives one decision"
+        self._record(batch, item, steps, owed_from, now_ms)
+        if raw.topic == WAKEUPS:
+            self._calls.taken(raw, self._core.due(now_ms))
+
+    def _set_aside(self, raw: Raw, now_ms: int, attempts: int) -> Step:
+        where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
+        _log.critical("input_set_aside", page=True, attempts=attempts, **where)
+        return self._core.refuse(raw, now_ms, self.epoch, f"failed {attempts} times")
+
+    def _record(
+        self, batch: _Batch, item: Item, steps: Sequence[Step], owed_from: int, now_ms: int
+    ) -> None:
+        """Put an input's decisions into the batch; the core has evolved already."""
+        raw = item.raw
+        self._inbox.remove(item)
+        self.taken_count += 1
+        self._since_snapshot += len(steps)
+        self._moved_at_ms = self._clock.now_ms()
+        for index, step in enumerate(steps):
+            more = index + 1 < len(steps)
+            if not more:
+                self._move_on(raw)
+            self._seq += 1
+            decision = Decision(
+                epoch=self.epoch,
+                seq=self._seq,
+                owed_from=owed_from,
+                snap=self._snap,
+                topic=raw.topic,
+                partition=raw.partition,
+                offset=raw.offset,
+                received_ms=raw.timestamp_ms,
+                at_ms=now_ms,
+                positions_next=self._next_inputs[POSITIONS],
+                record=step.record,
+                more=more,
+            )
+            batch.values.append(_sized(encode(decision), "the decision"))
+            for each in step.publications:
+                _sized(each.value or b"", f"what it publishes on {each.topic}")
+            batch.publications.extend(step.publications)
+        if not steps:
+            self._move_on(raw)
+        batch.items.append(item)
+
+    def _move_on(self, raw: Raw) -> None:
+        self._next_inputs[raw.topic] = max(self._next_inputs[raw.topic], raw.offset + 1)
+
+    def _acknowledge(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._flow.ack(item.ack)
+        for topic in [t for t in self._paused if self._inbox.waiting(t) <= INBOX_LOW]:
+            self._paused.discard(topic)
+            if self._flow.resume is not None:
+                self._flow.resume(topic)
+
+    # --- inputs that fail -----------------------------------------------------------------
+
+    def _is_suspect(self, item: Item) -> bool:
+        """Whether an attempt is noted before the input is tried."""
+        attempts = self._attempts.get((item.raw.topic, item.raw.offset), 0)
+        return 0 < attempts < ATTEMPTS_MAX or self._careful_left > 0
+
+    async def _try_alone(self, batch: _Batch, item: Item, owed_from: int) -> None:
+        """Decide one input whose trace is in the log before, whatever may end the process."""
+        self._careful_left = max(0, self._careful_left - 1)
+        await self._trace(item, "about to be tried")
+        try:
+            self._attempts[item.raw.topic, item.raw.offset] -= 1  # this one is no failure yet
+            self._decide(batch, item, owed_from)
+        except Exception as error:
+            raise self._failed(item, error) from error
+
+    async def _trace(self, item: Item, error: str) -> None:
+        key = (item.raw.topic, item.raw.offset)
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        attempt = Attempt(self.epoch, self._snap, self._now(), *key, error[:500])
+        await self._append([encode(attempt)])
+
+    def _failed(self, item: Item, error: Exception) -> InputFailedError:
+        raw = item.raw
+        return InputFailedError(
+            f"{raw.topic}[{raw.partition}] at offset {raw.offset} could not be decided (after "
+            f"{ATTEMPTS_MAX} attempts it is set aside): {error!r}"
+        )
+
+    # --- the log --------------------------------------------------------------------------
+
+    async def _append(self, values: Sequence[bytes]) -> int:
+        """Write to the log; the offset of the first. Raises FencedError."""
+        appended = await self._io.append_decisions(self.partition, values)
+        for each in appended:
+            if each.offset != self.next_offset:
+                await self._look_between(self.next_offset, each.offset)
+            self.next_offset = each.offset + 1
+        self._noted_at_ms = self._clock.now_ms()
+        return appended[0].offset
+
+    async def _look_between(self, start: int, end: int) -> None:
+        """Somebody else has written: a late owner does no harm, a new one has taken over."""
+        assert start < end, "the log gave an offset twice"
+        async for record in self._io.read_decisions(self.partition, start, end):
+            if isinstance(decode(record.value), Fence):
+                raise FencedError(
+                    f"partition {self.partition} was taken over at offset {record.offset}, "
+                    f"after epoch {self.epoch}"
+                )
+        _log.warning("late_write_of_former_owner", partition=self.partition, offset=start)
+
+    async def _snapshot(self, now_ms: int) -> None:
+        """Write the folded state; entries name it only once it is whole in the log."""
+        pieces = snapshot_pieces(
+            self._core.snapshot(),
+            epoch=self.epoch,
+            seq=self._seq,
+            at_ms=now_ms,
+            next_offsets=self._next_inputs,
+        )
+        offsets = [await self._append([encode(piece)]) for piece in pieces]
+        self._snap = offsets[0]
+        self._snapped_at_ms = now_ms
+        self._since_snapshot = 0
+        self._positions_noted = self._next_inputs[POSITIONS]
+        await self._mark(now_ms)  # an idle partition has no decision that names the snapshot
+
+    async def _mark(self, now_ms: int) -> None:
+        positions_next = self._next_inputs[POSITIONS]
+        await self._append([encode(Mark(self.epoch, self._snap, now_ms, positions_next))])
+        self._positions_noted = positions_next
+
+    # --- between the batches --------------------------------------------------------------
+
+    async def _housekeeping(self) -> None:
+        """Snapshots, marks and what the core publishes without a decision."""
+        now_ms = self._now()
+        old = now_ms - self._snapped_at_ms >= SNAPSHOT_AGE_MS
+        if self._since_snapshot >= SNAPSHOT_RECORDS or old:
+            await self._snapshot(now_ms)
+        unnoted = self._next_inputs[POSITIONS] > self._positions_noted
+        if unnoted and now_ms - self._noted_at_ms >= MARK_MS:
+            await self._mark(now_ms)
+        if now_ms >= self._tick_at_ms:
+            self._tick_at_ms = now_ms + TICK_MS
+            publications = self._core.tick(now_ms, self.epoch)
+            if publications:
+                await self._io.publish(publications)
+
+    async def _rest(self) -> None:
+        """Wait for a record or for the time of the next thing to do."""
+        now_ms = self._now()
+        due_ms = self._core.next_due_ms()
+        held = due_ms is not None and due_ms <= now_ms
+        if self._inbox or held:
+            await self._look_why_blocked(now_ms)
+        else:
+            self._moved_at_ms = now_ms
+        until_ms = min(self._tick_at_ms, now_ms + CHECK_MS if self._inbox else self._tick_at_ms)
+        if due_ms is not None and not held:
+            until_ms = min(until_ms, due_ms)
+        alarm = self._clock.call_at(until_ms, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
+
+    async def _look_why_blocked(self, now_ms: int) -> None:
+        blocked_ms = now_ms - self._moved_at_ms
+        if blocked_ms >= STALL_MS:
+            raise StalledError(
+                f"partition {self.partition}: {len(self._inbox)} records wait and none was taken "
+                f"for {blocked_ms / 1000:.0f} s; read to {self._inbox.fetched_next}, "
+                f"ends {self._barrier}"
+            )
+        if blocked_ms >= CHECK_MS:
+            for ends in (self._backlog or {}, self._barrier):
+                for topic, end in ends.items():
+                    await self._pass_empty(topic, end)
+
+    async def _pass_empty(self, topic: str, end: int) -> None:
+        """Go past offsets that hold no record: they will not be delivered."""
+        start = self._inbox.fetched_next[topic]
+        if start >= end:
+            return
+        if not await self._holds_records(Gap(topic, start, end)):
+            if self._inbox.fetched_next[topic] == start:
+                self._inbox.fetched_next[topic] = end
+            self._wake.set()
+
+    async def _account_for_gaps(self) -> None:
+        """Offsets that were not delivered held no records, or the worker leaves."""
+        while self._inbox.gaps:
+            gap = self._inbox.gaps.pop()
+            if await self._holds_records(gap):
+                raise RecordsSkippedError(
+                    f"{gap.topic}[{self.partition}]: records {gap.start} to {gap.end - 1} exist "
+                    "and were not delivered"
+                )
+
+    async def _holds_records(self, gap: Gap) -> bool:
+        async for _ in self._io.read_input(gap.topic, self.partition, gap.start, gap.end):
+            return True
+        return False
+
+    def _now(self) -> int:
+        """The time, which does not run backwards in one lane."""
+        self._now_ms = max(self._now_ms, self._clock.now_ms())
+        return self._now_ms
+
+
+def _sized(value: bytes, what: str) -> bytes:
+    if len(value) > RECORD_BYTES_MAX:
+        raise ValueError(f"{what} has {len(value)} bytes, {RECORD_BYTES_MAX} are allowed")
+    return value

@@ -1,0 +1,191 @@
+"""What a lane needs from its two neighbours: the core that decides and the log that keeps.
+
+A lane (``streams/lane.py``) owns one partition. It knows neither Faust nor the rules of dispatch:
+it moves raw records to the core, the core's decisions to the log, and their publications to the
+topics, in the order that makes a crash at any point harmless. Both neighbours have a second
+implementation: a toy core in the tests, and a log in memory for tests, simulation and the
+embedded stand-in.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+Headers = Sequence[tuple[str, bytes]]
+
+POSITIONS = "positions"
+"""Key in topics.yaml of the positions: the one input topic that need not give a decision."""
+
+WAKEUPS = "wakeups"
+"""Key in topics.yaml of the wake-ups, which the lanes write to themselves."""
+
+INPUTS = ("alerts", POSITIONS, "member_actions", "operator_actions", WAKEUPS)
+"""Keys in topics.yaml of the area topics that a lane reads."""
+
+
+class Raw(Struct, frozen=True):
+    """One record as it lies in an input topic; ``topic`` is the key used in topics.yaml.
+
+    ``timestamp_ms`` is the broker's receipt (LogAppendTime). ``replayed`` is true for a position
+    that is only to be learned from: at a take-over the last POSITIONS_REPLAY_S of positions are
+    shown to the core first, so that it knows where everybody is. Those that no recorded decision
+    has seen come again afterwards as live ones, older than what is known by then; they may still
+    decide (an alarm, an arrival).
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    replayed: bool = False
+
+
+class Publication(Struct, frozen=True):
+    """One record to be published; ``topic`` is the key used in topics.yaml.
+
+    ``partition`` None leaves the choice to the partitioner (murmur2 over the key). Publications of
+    a lower ``stage`` are acknowledged before any of a higher one is sent.
+    """
+
+    topic: str
+    stage: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+
+
+class Step(Struct, frozen=True):
+    """One decision: ``record`` goes to the log as it is, ``publications`` follow from it."""
+
+    record: Mapping[str, object]
+    publications: tuple[Publication, ...]
+
+
+class WakeUpCall(Struct, frozen=True):
+    """A deadline that is due: ``value`` and ``key`` are written to the wake-ups topic."""
+
+    due_ms: int
+    key: bytes
+    value: bytes
+
+
+class Core(Protocol):
+    """All areas of one partition: decides, folds, and knows what falls due next. No I/O."""
+
+    def take(self, raw: Raw, now_ms: int, epoch: int) -> Sequence[Step]:
+        """Decide one input and fold it at once: exactly one step for a deciding input (also
+        «nothing to do», a refusal, a forwarding), none or some for positions, none for a
+        replayed one. A wake-up closes the deadlines that it was written for: ``due`` no longer
+        gives them. Raises only where the engine itself is wrong; the worker then leaves."""
+        ...
+
+    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str) -> Step:
+        """Set aside an input that failed repeatedly: a recorded failure and a dead letter. A
+        refused wake-up closes its deadline too."""
+        ...
+
+    def fold(self, record: Mapping[str, object], epoch: int) -> tuple[Publication, ...]:
+        """Fold a recorded decision and render again what it owed."""
+        ...
+
+    def next_due_ms(self) -> int | None:
+        """When the earliest open deadline of the partition is due."""
+        ...
+
+    def due(self, now_ms: int) -> Sequence[WakeUpCall]:
+        """Every open deadline with ``due_ms <= now_ms``, earliest first."""
+        ...
+
+    def tick(self, now_ms: int, epoch: int) -> Sequence[Publication]:
+        """What is published now and then without a decision (the members' states)."""
+        ...
+
+    def snapshot(self) -> Sequence[bytes]:
+        """The folded state in pieces of at most SNAPSHOT_PIECE_BYTES_MAX."""
+        ...
+
+    def restore(self, pieces: Sequence[bytes]) -> None:
+        """Become what ``snapshot`` gave."""
+        ...
+
+
+class Appended(Struct, frozen=True):
+    """Where a record was written."""
+
+    offset: int
+    timestamp_ms: int
+
+
+class LogRecord(Struct, frozen=True):
+    """One record read back from the decisions log."""
+
+    offset: int
+    timestamp_ms: int
+    value: bytes
+
+
+class Log(Protocol):
+    """The topics, seen from a lane. Every append is acknowledged by all replicas on return."""
+
+    async def append_decisions(
+        self, partition: int, records: Sequence[bytes]
+    ) -> Sequence[Appended]:
+        """Append in order to the decisions log; return when all are acknowledged."""
+        ...
+
+    def read_decisions(self, partition: int, start: int, end: int) -> AsyncIterator[LogRecord]:
+        """Records of the decisions log with ``start <= offset < end``."""
+        ...
+
+    async def decisions_range(self, partition: int) -> tuple[int, int]:
+        """First offset and end offset of the decisions log."""
+        ...
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        """Send in order within a stage, acknowledge stage after stage."""
+        ...
+
+    async def input_ends(self, partition: int) -> Mapping[str, int]:
+        """End offset of each input topic of the partition, by topic key, as of now."""
+        ...
+
+    async def input_starts(self, partition: int) -> Mapping[str, int]:
+        """First offset that each input topic of the partition still holds, by topic key."""
+        ...
+
+    async def input_offset_at(self, topic: str, partition: int, at_ms: int) -> int:
+        """Offset of the first record received at or after ``at_ms``; the end where none was."""
+        ...
+
+    def read_input(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Raw]:
+        """Records of an input topic with ``start <= offset < end``."""
+        ...
+
+
+class Alarm(Protocol):
+    """A call that can still be taken back."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+        ...
+
+
+class Clock(Protocol):
+    """What time it is, for a lane and for the log in memory; may run faster than the day."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+        ...
+
+    def call_at(self, at_ms: int, callback: Callable[[], object]) -> Alarm:
+        """Call once, not before ``at_ms``."""
+        ...
+
+    async def sleep_until(self, at_ms: int) -> None:
+        """Return not before ``at_ms``."""
+        ...

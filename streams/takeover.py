@@ -1,0 +1,158 @@
+"""Taking a partition over: fence, fold, publish what is owed, learn where everybody is.
+
+1. A fence is written. Its offset is the new epoch; whoever owned the partition before will see it
+   by the offset of its own next write, and what it still writes counts for nobody.
+2. The newest snapshot is found, restored, and the log is folded from there up to the fence.
+3. What the last batch of decisions owed is published again, with the same ids.
+4. The positions of the last minutes are shown to the core, so that it knows where everybody is.
+5. The offsets to read on from are those that the log names, never the consumer group's.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+
+import structlog
+from msgspec import Struct, structs
+
+from xiaohe.streams.decision_log import NO_SNAPSHOT, Fence, decode, encode
+from xiaohe.streams.folding import Folding
+from xiaohe.streams.ports import INPUTS, POSITIONS, Clock, Core, Log
+
+_log = structlog.get_logger(__name__)
+
+POSITIONS_REPLAY_S = 120
+"""How far back positions are learned from again: a fix is usable for as long (policy ``fix_s``)."""
+
+WINDOW_RECORDS = 256
+"""Records looked at first for the offset of the newest snapshot, backwards from the fence."""
+
+WINDOW_GROWTH = 8
+"""How much further back each next look goes when the last found no entry that names it."""
+
+
+class LogDamagedError(Exception):
+    """The decisions log does not hold what is needed to come to its state."""
+
+
+class TakenOver(Struct):
+    """What a lane starts from.
+
+    ``next_offset`` is where its own next write belongs, ``next_inputs`` the first offset to take
+    of each input topic, ``ends`` the input topics' ends as of the take-over.
+    """
+
+    partition: int
+    epoch: int
+    next_offset: int
+    seq: int
+    next_inputs: dict[str, int]
+    ends: Mapping[str, int]
+    attempts: dict[tuple[str, int], int]
+    snap: int
+    snapped_at_ms: int
+    since_snapshot: int
+    barren: int
+    folded: int
+    republished: int
+
+
+async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> TakenOver:
+    """Make ``core``, which is new, the state of a partition that this worker now owns.
+
+    Raises
+    ------
+    LogDamagedError
+        where the log's beginning is gone and no snapshot is left.
+    """
+    fence = Fence(worker=f"{socket.gethostname()}:{os.getpid()}", at_ms=clock.now_ms())
+    epoch = (await log.append_decisions(partition, [encode(fence)]))[0].offset
+    start = await _find_start(log, partition, epoch)
+    folding = Folding(core, partition)
+    async for record in log.read_decisions(partition, start, epoch):
+        folding.feed(record)
+    _check_start(folding, start, partition)
+    owed = folding.owed
+    await log.publish(owed)
+    next_inputs = await _next_inputs(log, partition, folding)
+    await _learn_positions(log, core, clock, partition, epoch)
+    taken = TakenOver(
+        partition=partition,
+        epoch=epoch,
+        next_offset=epoch + 1,
+        seq=folding.seq,
+        next_inputs=next_inputs,
+        ends=dict(await log.input_ends(partition)),
+        attempts=dict(folding.attempts),
+        snap=folding.snap,
+        snapped_at_ms=folding.snapped_at_ms,
+        since_snapshot=folding.since_snapshot,
+        barren=folding.barren_fences,
+        folded=folding.records,
+        republished=len(owed),
+    )
+    _log.info("taken_over", **structs.asdict(taken))
+    return taken
+
+
+async def _find_start(log: Log, partition: int, fence: int) -> int:
+    """Offset of the newest snapshot, or of the log's first record where there is none."""
+    first, _ = await log.decisions_range(partition)
+    window = WINDOW_RECORDS
+    while True:
+        start = max(first, fence - window)
+        snap = await _newest_snap(log, partition, start, fence)
+        if snap is not None and snap != NO_SNAPSHOT:
+            return snap
+        if snap == NO_SNAPSHOT or start == first:
+            return first
+        window *= WINDOW_GROWTH
+
+
+async def _newest_snap(log: Log, partition: int, start: int, fence: int) -> int | None:
+    """The highest ``snap`` named in a stretch of the log; None where no entry names any."""
+    newest: int | None = None
+    async for record in log.read_decisions(partition, start, fence):
+        snap = getattr(decode(record.value), "snap", None)
+        if snap is not None and (newest is None or snap > newest):
+            newest = snap
+    return newest
+
+
+def _check_start(folding: Folding, start: int, partition: int) -> None:
+    if start > 0 and folding.seq > 0 and folding.snap == NO_SNAPSHOT:
+        raise LogDamagedError(
+            f"decisions log of partition {partition} begins at offset {start}, after its first "
+            "decisions, and holds no whole snapshot: its retention must be longer than a day; "
+            "restore the topic from a backup"
+        )
+
+
+async def _next_inputs(log: Log, partition: int, folding: Folding) -> dict[str, int]:
+    """Where to read on in each input topic."""
+    starts = await log.input_starts(partition)
+    ends = await log.input_ends(partition)
+    found: dict[str, int] = {}
+    for topic in INPUTS:
+        named = folding.next_offsets.get(topic, 0)
+        if named > ends[topic]:
+            # Somebody has deleted the topic and made it again: its offsets begin anew.
+            _log.critical("input_topic_shorter_than_taken", page=True, topic=topic, named=named)
+            named = 0
+        found[topic] = max(named, starts[topic])
+    return found
+
+
+async def _learn_positions(
+    log: Log, core: Core, clock: Clock, partition: int, epoch: int
+) -> None:
+    now_ms = clock.now_ms()
+    start = await log.input_offset_at(POSITIONS, partition, now_ms - POSITIONS_REPLAY_S * 1000)
+    end = (await log.input_ends(partition))[POSITIONS]
+    async for raw in log.read_input(POSITIONS, partition, start, end):
+        try:
+            steps = core.take(structs.replace(raw, replayed=True), now_ms, epoch)
+        except Exception:  # noqa: BLE001 - it only teaches; as a live one it is counted and set aside
+            _log.exception("position_not_learned", partition=partition, offset=raw.offset)
+        else:
+            assert not steps, "a replayed position decides nothing"

@@ -1,0 +1,110 @@
+"""Wake-ups under way: written for each deadline that is due, read back like any input.
+
+A deadline is decided when its wake-up is read, so that a replay of the log sees the same times.
+No second one is written while the first is under way; one that does not come back is written
+again, and the worker leaves when that does not help.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from xiaohe.streams.inbox import DUE_HEADER
+from xiaohe.streams.ports import WAKEUPS, Publication, Raw, WakeUpCall
+
+REPEAT_MS = 5_000
+"""After how long a wake-up that has not been read is written again: twice the slowest fetch."""
+
+LOST_MS = 30_000
+"""After how long the worker leaves because a wake-up was never read: half the shortest window."""
+
+Identity = tuple[bytes, bytes]
+
+
+class WakeUpLostError(Exception):
+    """A wake-up was written again and again and never read."""
+
+
+class DeadlineStaysError(Exception):
+    """The core did not close a deadline whose wake-up it was given."""
+
+
+class _UnderWay(Struct):
+    due_ms: int
+    first_ms: int
+    last_ms: int
+    come: bool = False
+
+
+class Calls:
+    """The wake-ups of one partition that have been written and not been taken."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[Identity, _UnderWay] = {}
+
+    def to_write(self, due: Iterable[WakeUpCall], now_ms: int) -> list[WakeUpCall]:
+        """Those that are not under way, and those that must be repeated.
+
+        Raises
+        ------
+        WakeUpLostError
+            where one has been under way for LOST_MS and has not come.
+        """
+        return [call for call in due if self._wanted(call, now_ms)]
+
+    def _wanted(self, call: WakeUpCall, now_ms: int) -> bool:
+        known = self._under_way.get((call.key, call.value))
+        if known is None:
+            return True
+        if known.come or now_ms - known.last_ms < REPEAT_MS:
+            return False
+        if now_ms - known.first_ms >= LOST_MS:
+            raise WakeUpLostError(
+                f"the wake-up for the deadline at {call.due_ms} was written {LOST_MS / 1000:.0f} s "
+                "ago and has not been read: is the wakeups topic readable?"
+            )
+        return True
+
+    def written(self, calls: Iterable[WakeUpCall], now_ms: int) -> None:
+        """These are in the log now."""
+        for call in calls:
+            known = self._under_way.get((call.key, call.value))
+            if known is None:
+                known = _UnderWay(call.due_ms, now_ms, now_ms)
+                self._under_way[call.key, call.value] = known
+            known.last_ms = now_ms
+
+    def come(self, raw: Raw) -> None:
+        """A wake-up has been read and waits to be taken."""
+        known = self._under_way.get(_identity(raw))
+        if known is not None:
+            known.come = True
+
+    def taken(self, raw: Raw, still_due: Iterable[WakeUpCall]) -> None:
+        """A wake-up has been decided.
+
+        Raises
+        ------
+        DeadlineStaysError
+            where the core would have the same wake-up written again.
+        """
+        identity = _identity(raw)
+        self._under_way.pop(identity, None)
+        if any((call.key, call.value) == identity for call in still_due):
+            raise DeadlineStaysError("a wake-up was taken and its deadline is still open")
+
+
+def publication(call: WakeUpCall, partition: int) -> Publication:
+    """The record that is written for a deadline."""
+    return Publication(
+        topic=WAKEUPS,
+        stage=0,
+        key=call.key,
+        value=call.value,
+        headers=((DUE_HEADER, str(call.due_ms).encode()),),
+        partition=partition,
+    )
+
+
+def _identity(raw: Raw) -> Identity:
+    return (raw.key or b"", raw.value or b"")

@@ -1,0 +1,134 @@
+"""The search held equal to a whole-graph Dijkstra (``oracle``), on drawn-up and on real roads."""
+
+import random
+from math import inf
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.geo import extracts, oracle
+from xiaohe.geo.geometry import Spot
+from xiaohe.geo.live import LivePositions
+from xiaohe.geo.network import Network
+from xiaohe.geo.roads import MODES, RoadPiece
+from xiaohe.geo.search import TravelField
+from xiaohe.geo.snap import Site, Snapper
+
+JUNCTIONS = [
+    (round(120.14 + 0.001 * column, 7), round(30.32 + 0.001 * row, 7))
+    for row in range(3)
+    for column in range(4)
+]
+SHARES = st.sampled_from([0.0, 1.0, 0.5, 0.25]) | st.floats(0.0, 1.0)
+
+
+@st.composite
+def road_pieces(draw):
+    """A piece between any two junctions, straight or bent, also a loop."""
+    start, end = draw(st.sampled_from(JUNCTIONS)), draw(st.sampled_from(JUNCTIONS))
+    bend = (draw(st.floats(120.139, 120.145)), draw(st.floats(30.319, 30.324)))
+    bent = start == end or draw(st.booleans())
+    return RoadPiece(
+        road_id=draw(st.sampled_from("rstuw")),
+        points=(start, bend, end) if bent else (start, end),
+        highway=draw(
+            st.sampled_from(["residential", "residential", "primary", "footway", "steps"])
+        ),
+        oneway=draw(st.sampled_from(["no", "no", "yes", "-1"])),
+        oneway_bicycle=draw(st.sampled_from([None, None, "no"])),
+        maxspeed_kmh=draw(st.sampled_from([None, None, 10.0, 50.0])),
+    )
+
+
+networks = st.lists(road_pieces(), min_size=1, max_size=18).map(
+    lambda pieces: Network.build(pieces, "drawn up")
+)
+
+
+def site_of(network, spot):
+    """The site exactly at a spot."""
+    lon, lat = network.point_at(spot)
+    return Site(lon, lat, spot, network.road_of(spot.edge), 0.0, lon, lat)
+
+
+def expected_s(network, start, site, mode, closed=frozenset()):
+    """What the oracle says, for the places where the mode gets on and off."""
+    here, there = network.usable(start, mode), network.usable(site, mode)
+    if here is None or there is None:
+        return inf
+    return oracle.travel_s(network, here, there, mode, closed)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), network=networks, mode=st.sampled_from(MODES))
+def test_every_travel_time_is_that_of_the_whole_graph(data, network, mode):
+    """Any network, one-ways, loops, parallel pieces, closures, spots at ends and within."""
+    spots = st.builds(Spot, st.integers(0, network.edge_count - 1), SHARES)
+    closed = frozenset(data.draw(st.sets(st.sampled_from("rstuw"), max_size=2)))
+    site = data.draw(spots)
+    field = TravelField(network, site_of(network, site), mode, closed)
+    for start in data.draw(st.lists(spots, min_size=1, max_size=4)):
+        expected = expected_s(network, start, site, mode, closed)
+        travel = field.eta(start)
+        if travel is None:
+            assert expected == inf
+            assert field.legs(start) == ()
+            continue
+        assert travel.eta_s == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        legs = field.legs(start)
+        assert sum(leg.time_s for leg in legs) == pytest.approx(travel.eta_s, abs=1e-9)
+        assert sum(leg.length_m for leg in legs) == pytest.approx(travel.distance_m, abs=1e-6)
+
+
+class Placed(LivePositions):
+    """Members put at spots, without a way through degrees and back."""
+
+    def put(self, member_id, spot):
+        """Place a member's fix exactly at a spot."""
+        self._place((member_id, False), spot)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), network=networks, mode=st.sampled_from(MODES))
+def test_members_are_met_in_the_order_of_the_whole_graph(data, network, mode):
+    """All who have a way, each with the time that ``eta`` gives, ordered by (eta_s, id)."""
+    spots = st.builds(Spot, st.integers(0, network.edge_count - 1), SHARES)
+    closed = frozenset(data.draw(st.sets(st.sampled_from("rstuw"), max_size=2)))
+    members = data.draw(st.dictionaries(st.sampled_from("abcdefgh"), spots, max_size=8))
+    live = Placed(Snapper(network))
+    for member_id, spot in members.items():
+        live.put(member_id, spot)
+    site = site_of(network, data.draw(spots))
+    found = list(TravelField(network, site, mode, closed).members(live))
+    fresh = TravelField(network, site, mode, closed)
+    travels = {member_id: fresh.eta(spot) for member_id, spot in members.items()}
+    expected = sorted((t.eta_s, member_id) for member_id, t in travels.items() if t is not None)
+    assert [(reached.eta_s, reached.member_id) for reached in found] == expected
+
+
+SITES = 4
+MEMBERS = 60
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", extracts.NAMES)
+def test_on_real_roads_the_nearest_are_the_nearest(name, mode):
+    """Members scattered over a city: order, times and reach agree with the whole graph."""
+    network, snapper = extracts.loaded(name)
+    dice = random.Random(f"{name} {mode}")
+    edges = network.graphs[mode].usable.nonzero()[0].tolist()
+    live = Placed(snapper)
+    spots = {f"m{i}": Spot(dice.choice(edges), dice.random()) for i in range(MEMBERS)}
+    for member_id, spot in spots.items():
+        live.put(member_id, spot)
+    for _ in range(SITES):
+        site = Spot(dice.choice(edges), dice.random())
+        found = list(TravelField(network, site_of(network, site), mode).members(live))
+        times = oracle.all_travel_s(network, site, mode)
+        expected = {
+            m: oracle.from_junctions(network, spot, site, mode, times) for m, spot in spots.items()
+        }
+        reachable = {m: time_s for m, time_s in expected.items() if time_s < inf}
+        assert {r.member_id: r.eta_s for r in found} == pytest.approx(reachable, rel=1e-9)
+        assert [r.eta_s for r in found] == sorted(r.eta_s for r in found)

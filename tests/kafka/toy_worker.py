@@ -1,0 +1,51 @@
+"""A worker process with the toy core, which can be told where to kill itself.
+
+Run as ``python tests/kafka/toy_worker.py '<json>'`` with the checkout in PYTHONPATH; says on stdout,
+one JSON object a line, when it owns its partitions.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tests.streams.toy import GapCore, GapLog, Gaps, ToyCore
+from xiaohe.streams.app import WorkerSettings
+from xiaohe.streams.worker import Worker, run_worker
+from xiaohe.topics import load_topics
+
+
+def main() -> int:
+    told = json.loads(sys.argv[1])
+    topics = load_topics(
+        prefix=told["prefix"], area_partitions=told["partitions"], replication_factor=1
+    )
+    action = signal.SIGSTOP if told.get("stop") else signal.SIGKILL
+    gaps = Gaps(lambda: os.kill(os.getpid(), action), told.get("gap", ""), told.get("nth", 1))
+    settings = WorkerSettings(
+        bootstrap_servers=told["servers"],
+        data_dir=Path(told["data_dir"]),
+        group=told["prefix"] + "toy",
+        instance=told.get("instance"),
+    )
+    worker = Worker(
+        settings,
+        topics,
+        lambda partition: GapCore(ToyCore(partition), gaps),
+        on_owned=lambda: say(worker),
+        wrap_log=lambda log: GapLog(log, gaps),
+        wrap_flow=lambda flow: replace(flow, ack=gaps.ack(flow.ack)),
+    )
+    return run_worker(worker)
+
+
+def say(worker: Worker) -> None:
+    owned = sorted(lane.partition for lane in worker.lanes.lanes)
+    sys.stdout.write(json.dumps({"event": "owned", "partitions": owned}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

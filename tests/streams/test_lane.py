@@ -1,0 +1,771 @@
+"""A lane on topics in memory: order, crashes, deadlines, failing inputs, snapshots."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.streams.toy import POISON, GapCore, GapLog, Gaps, ToyCore, check
+from xiaohe.streams import lane as lane_module
+from xiaohe.streams.clocks import VirtualClock
+from xiaohe.streams.decision_log import Attempt, Decision, Fence, Mark, SnapshotPiece, decode, encode
+from xiaohe.streams.lane import FencedError, InputFailedError, RecordsSkippedError, StalledError
+from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryLog, MemoryTopics
+from xiaohe.streams.ports import INPUTS, POSITIONS, WAKEUPS, Raw
+
+START_MS = 1_700_000_000_000
+AREA = b"canal"
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+class Gone(BaseException):
+    """The process is gone, and no handler for exceptions has seen it go."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+class Harness:
+    """One partition in memory, a worker that can be killed and started again, and clients."""
+
+    def __init__(self, gaps: Gaps | None = None, partitions: int = 1) -> None:
+        self.clock = VirtualClock(START_MS)
+        self.topics = MemoryTopics(self.clock, partitions, {"incidents": 1, "dead_letters": 1})
+        self.gaps = gaps or Gaps(kill)
+        self.cores: list[ToyCore] = []
+        self.poison: Callable[[Raw], bool] | None = None
+        self.gate = None
+        self.wrap_log = lambda log: log
+        self.bus: MemoryBus | None = None
+
+    def make_core(self, partition: int) -> GapCore:
+        self.cores.append(ToyCore(partition, self.poison))
+        return GapCore(self.cores[-1], self.gaps)
+
+    async def start(self) -> None:
+        self.bus = MemoryBus(self.topics, self.make_core, self.gate)
+        self.bus.lanes._io = self.wrap_log(GapLog(MemoryLog(self.topics), self.gaps))
+        await self.bus.start()
+
+    async def survive(self, to_ms: int) -> int:
+        """Run to a time, starting the worker again whenever it dies; how often that was."""
+        deaths = 0
+        while True:
+            try:
+                if self.bus is None:
+                    await self.start()
+                await self.clock.advance(max(to_ms, self.clock.now_ms()))
+            except BaseExceptionGroup as group:
+                assert group.subgroup(Killed) is not None, group
+                self.bus.kill()
+                failed = True
+            else:
+                failed = self.bus.failure.done()
+                if failed:
+                    assert isinstance(self.bus.failure.result(), Killed | InputFailedError)
+            if not failed:
+                return deaths
+            deaths += 1
+            assert deaths < 50
+            self.bus = None
+
+    def alert(self, alert_id: str, **more: object) -> Raw:
+        value = json.dumps({"alert_id": alert_id, **more}).encode()
+        return self.topics.append("alerts", AREA, value)
+
+    def accept(self, alert_id: str) -> Raw:
+        return self.topics.append("member_actions", AREA, json.dumps({"alert_id": alert_id}).encode())
+
+    def position(self, *fixes: dict) -> Raw:
+        return self.topics.append(POSITIONS, AREA, json.dumps({"batch": list(fixes)}).encode())
+
+    def entries(self, partition: int = 0) -> list:
+        return [decode(raw.value) for raw in self.topics.read(DECISIONS, partition)]
+
+    def decisions(self) -> list[Decision]:
+        return [entry for entry in self.entries() if isinstance(entry, Decision)]
+
+    def events(self) -> list[dict]:
+        return [json.loads(raw.value) for raw in self.topics.read_all("incident_events")]
+
+    async def run_for(self, ms: int) -> None:
+        await self.clock.advance(self.clock.now_ms() + ms)
+
+
+@pytest.fixture
+async def harness():
+    made = Harness()
+    yield made
+    if made.bus is not None:
+        made.bus.kill()
+    await asyncio.sleep(0)
+
+
+async def test_every_input_of_a_deciding_topic_gets_one_record(harness):
+    """Alerts, answers and operators' actions each have one decision, «nothing to do» too."""
+    await harness.start()
+    harness.alert("a1")
+    harness.alert("a1")
+    harness.accept("unknown")
+    harness.topics.append("operator_actions", AREA, b"{}")
+    await harness.run_for(10)
+    assert [(d.topic, d.offset, d.seq) for d in harness.decisions()] == [
+        ("alerts", 0, 1),
+        ("alerts", 1, 2),
+        ("member_actions", 0, 3),
+        ("operator_actions", 0, 4),
+    ]
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 1
+
+
+async def test_what_waits_is_one_batch_published_stage_by_stage(harness):
+    """All stage 0 publications of a batch lie before its stage 1, and its records share a start."""
+    seen: list[str] = []
+    for topic in ("incident_events", "dispatches", "incidents"):
+        harness.topics.listen(topic, lambda raw: seen.append(raw.topic))
+    for n in range(3):
+        harness.alert(f"a{n}")
+    await harness.start()
+    await harness.run_for(10)
+    assert seen == ["incident_events"] * 3 + ["dispatches"] * 3 + ["incidents"] * 3
+    assert {d.owed_from for d in harness.decisions()} == {1}
+
+
+async def test_no_batch_is_larger_than_its_limit(harness):
+    """A backlog is decided in batches of BATCH_DECISIONS_MAX."""
+    for n in range(lane_module.BATCH_DECISIONS_MAX + 5):
+        harness.alert(f"a{n}")
+    await harness.start()
+    await harness.run_for(10)
+    assert {d.owed_from for d in harness.decisions()} == {1, lane_module.BATCH_DECISIONS_MAX + 1}
+
+
+async def test_records_are_taken_in_the_order_of_their_receipt(harness):
+    """Heads of different topics are merged by receive timestamp."""
+    harness.alert("a1")
+    await harness.run_for(5)
+    harness.accept("a1")
+    await harness.run_for(5)
+    harness.alert("a2")
+    await harness.run_for(5)
+    harness.accept("a2")
+    await harness.start()
+    await harness.run_for(5)
+    topics = [topic for topic, _ in harness.cores[0].order]
+    assert topics == ["alerts", "member_actions", "alerts", "member_actions"]
+
+
+async def test_nothing_is_published_or_acknowledged_before_its_decision_is(harness):
+    """While the log does not answer, nothing leaves the lane."""
+    answer = asyncio.Event()
+    acked: list[object] = []
+
+    class SlowLog(GapLog):
+        async def append_decisions(self, partition, records):
+            appended = await super().append_decisions(partition, records)
+            if isinstance(decode(records[0]), Decision):
+                await answer.wait()
+            return appended
+
+    harness.wrap_log = lambda log: SlowLog(log.inner, log.gaps)
+    await harness.start()
+    lane = harness.bus.lanes.lanes[0]
+    lane._flow = lane_module.Flow(ack=acked.append)
+    harness.alert("a1")
+    await harness.run_for(10)
+    assert harness.decisions()
+    assert not harness.events()
+    assert not acked
+    answer.set()
+    await harness.run_for(10)
+    assert harness.events()
+    assert acked == [None]
+
+
+GAPS = [
+    "decided",
+    "appending",
+    "appended",
+    "published_0",
+    "published_1",
+    "published_2",
+    "published_all",
+    "fence_written",
+    "folded",
+    "wakeup_written",
+]
+
+
+@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("nth", [1, 2, 5])
+async def test_a_crash_at_any_gap_loses_nothing_and_decides_nothing_twice(gap, nth):
+    """Killed between any two steps and started again, the topics show one clean run."""
+    harness = Harness(Gaps(kill, gap, nth))
+    draw = random.Random(f"{gap}{nth}")
+    deaths = await harness.survive(START_MS)
+    for n in range(24):
+        harness.alert(f"a{n}", window_ms=draw.choice([40, 90]))
+        if draw.random() < 0.6:
+            harness.accept(f"a{draw.randrange(n + 1)}")
+        harness.position({"member": "m", "lon": float(n), "alarm": draw.choice([None, None, "x"])})
+        deaths += await harness.survive(harness.clock.now_ms() + draw.randrange(20))
+        if gap in {"fence_written", "folded"} and n % 6 == 5:
+            harness.bus.kill()
+            harness.bus = None
+    deaths += await harness.survive(harness.clock.now_ms() + 1_000)
+    harness.bus.kill()
+    assert harness.gaps.seen[gap] >= nth
+    assert deaths >= 1
+    seqs = [d.seq for d in harness.decisions()]
+    assert seqs == sorted(set(seqs)) == list(range(1, len(seqs) + 1))
+    counted = check(harness.topics.read_all)
+    assert counted["alerts"] >= 24
+
+
+async def test_a_take_over_publishes_the_whole_last_batch_again(harness):
+    """A crash after the decisions of a batch leaves all their publications to the next owner."""
+    harness.gaps = Gaps(kill, "appended", 1)
+    for n in range(3):
+        harness.alert(f"a{n}")
+    assert await harness.survive(START_MS + 10) == 1
+    orders = [json.loads(r.value)["order_id"] for r in harness.topics.read_all("dispatches")]
+    assert orders == ["canal:1", "canal:2", "canal:3"]
+    assert len(harness.decisions()) == 3
+
+
+async def test_an_idle_owner_leaves_nothing_to_publish_again(harness):
+    """After a mark nothing is owed, so a take-over publishes nothing."""
+    await harness.start()
+    harness.alert("a1")
+    await harness.run_for(5_000)
+    harness.position({"member": "m", "lon": 1.0})
+    await harness.run_for(lane_module.MARK_MS + 1_000)
+    assert isinstance(harness.entries()[-1], Mark)
+    events = len(harness.events())
+    harness.bus.kill()
+    await harness.start()
+    assert len(harness.events()) == events
+
+
+# --- fences ---------------------------------------------------------------------------------
+
+
+async def test_a_former_owner_finds_out_by_its_own_ack_and_does_nothing_more(harness):
+    """A lane whose partition was taken over ends Fenced, without publishing or acknowledging."""
+    await harness.start()
+    harness.alert("a1")
+    await harness.run_for(10)
+    zombie = harness.bus
+    successor = MemoryBus(harness.topics, harness.make_core)
+    await successor.start()
+    successor.kill()
+    events = len(harness.events())
+    harness.alert("a2")
+    await harness.run_for(10)
+    assert isinstance(zombie.failure.result(), FencedError)
+    assert len(harness.events()) == events
+
+
+async def test_a_late_write_of_a_former_owner_counts_for_nobody(harness):
+    """A decision with an old epoch is ignored by the fold, and does not end the new owner."""
+    await harness.start()
+    harness.alert("a1")
+    await harness.run_for(10)
+    harness.bus.kill()
+    await harness.start()
+    late = Decision(
+        epoch=0, seq=2, owed_from=2, snap=-1, topic="alerts", partition=0, offset=1,
+        received_ms=0, at_ms=0, positions_next=0,
+        record={"type": "opened", "area": "canal", "alert_id": "ghost", "due_ms": START_MS},
+    )  # fmt: skip
+    harness.topics.append(DECISIONS, None, encode(late), (), 0)
+    harness.alert("a2")
+    await harness.run_for(10)
+    assert not harness.bus.failure.done()
+    harness.bus.kill()
+    await harness.start()
+    assert set(harness.cores[-1].state["alerts"]) == {"a1", "a2"}
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 2
+
+
+async def test_the_rest_of_a_batch_whose_write_failed_does_not_count(harness):
+    """A number missing within an unpublished batch ends it there; its inputs are decided again."""
+    await harness.start()
+    harness.bus.kill()
+    for offset, seq in ((0, 1), (2, 3)):
+        harness.alert(f"a{offset}")
+        record = {"type": "opened", "area": "canal", "alert_id": f"a{offset}", "due_ms": START_MS}
+        torn = Decision(
+            epoch=0, seq=seq, owed_from=1, snap=-1, topic="alerts", partition=0, offset=offset,
+            received_ms=0, at_ms=0, positions_next=0, record=record,
+        )  # fmt: skip
+        harness.topics.append(DECISIONS, None, encode(torn), (), 0)
+    harness.alert("a1")
+    with capture_logs() as logs:
+        await harness.start()
+    assert "decision_missing_in_unpublished_batch" in [log["event"] for log in logs]
+    await harness.run_for(10)
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 3
+
+
+async def test_a_recorded_decision_that_is_gone_raises_an_alarm(harness):
+    """A number missing before a later batch is a loss: it is told, and the fold goes on."""
+    await harness.start()
+    harness.bus.kill()
+    for offset, seq in ((0, 1), (2, 3)):
+        record = {"type": "opened", "area": "canal", "alert_id": f"a{offset}", "due_ms": START_MS}
+        gone = Decision(
+            epoch=0, seq=seq, owed_from=seq, snap=-1, topic="alerts", partition=0, offset=offset,
+            received_ms=0, at_ms=0, positions_next=0, record=record,
+        )  # fmt: skip
+        harness.topics.append(DECISIONS, None, encode(gone), (), 0)
+    with capture_logs() as logs:
+        await harness.start()
+    alarms = [log for log in logs if log["event"] == "recorded_decision_missing"]
+    assert alarms
+    assert alarms[0]["page"]
+
+
+async def test_released_and_owned_again_a_partition_needs_no_fold(harness):
+    """Where nobody has written since, the same worker goes on without a new epoch."""
+    await harness.start()
+    harness.alert("a1")
+    await harness.run_for(10)
+    await harness.bus.stop()
+    harness.alert("a2")
+    await harness.bus.start()
+    await harness.run_for(10)
+    assert len(harness.cores) == 1
+    assert len([e for e in harness.entries() if isinstance(e, Fence)]) == 1
+    await harness.bus.stop()
+    other = MemoryBus(harness.topics, harness.make_core)
+    await other.start()
+    other.kill()
+    await harness.bus.start()
+    assert len(harness.cores) == 3, "somebody has written: folded anew"
+
+
+# --- deadlines ------------------------------------------------------------------------------
+
+
+async def test_a_deadline_is_decided_at_its_time_by_one_wake_up(harness):
+    """One wake-up is written when the deadline is due, and it is decided once."""
+    await harness.start()
+    harness.alert("a1", window_ms=60_000)
+    await harness.run_for(59_999)
+    assert not harness.topics.read_all(WAKEUPS)
+    await harness.run_for(1)
+    assert len(harness.topics.read_all(WAKEUPS)) == 1
+    await harness.run_for(50)
+    assert [e["type"] for e in harness.events()] == ["opened", "overdue"]
+    assert len(harness.topics.read_all(WAKEUPS)) == 1
+
+
+@pytest.mark.parametrize(("received", "answer"), [(-1, "accepted"), (0, "accepted"), (1, "late")])
+async def test_an_answer_is_in_time_by_its_receipt_not_by_when_it_is_read(
+    harness, received, answer
+):
+    """An answer received up to the deadline counts though read after it; a later one never does."""
+    alert = harness.alert("a1", window_ms=1_000)
+    due_ms = alert.timestamp_ms + 1_000
+    await harness.start()
+    await harness.run_for(10)
+    harness.bus.kill()  # nobody works while the answer comes in
+    await harness.clock.advance(due_ms + received)
+    harness.accept("a1")
+    await harness.clock.advance(due_ms + 5_000)
+    await harness.start()
+    await harness.run_for(100)
+    wanted = ["opened", "accepted"] if answer == "accepted" else ["opened", "overdue", "late"]
+    story = {e["event_id"]: e["type"] for e in harness.events()}
+    assert list(story.values()) == wanted
+
+
+async def test_an_answer_on_its_way_is_not_overtaken_by_its_deadline(harness):
+    """The wake-up waits for a record that lies in the log and has not been delivered yet."""
+    await harness.start()
+    alert = harness.alert("a1", window_ms=1_000)
+    await harness.clock.advance(alert.timestamp_ms + 999)
+    harness.bus._leave.pop(INPUTS.index("member_actions"))()  # its delivery stops
+    answer = harness.accept("a1")
+    await harness.run_for(3_000)
+    assert len(harness.topics.read_all(WAKEUPS)) == 1
+    assert [e["type"] for e in harness.events()] == ["opened"]
+    harness.bus.lanes.put(answer, None)
+    await harness.run_for(10)
+    assert [e["type"] for e in harness.events()] == ["opened", "accepted"]
+
+
+async def test_a_record_received_after_a_deadline_waits_for_it(harness):
+    """The hold: a late record, though delivered first, is decided behind the deadline."""
+    await harness.start()
+    alert = harness.alert("a1", window_ms=1_000)
+    await harness.clock.advance(alert.timestamp_ms + 990)
+    leave = harness.bus._leave.pop(INPUTS.index(WAKEUPS))
+    leave()  # the wake-up is written and is slow to come
+    await harness.run_for(20)
+    harness.accept("a1")
+    harness.alert("a2")
+    await harness.run_for(100)
+    assert [e["type"] for e in harness.events()] == ["opened"]
+    harness.bus.lanes.put(harness.topics.read_all(WAKEUPS)[0], None)
+    await harness.run_for(10)
+    types = [(e["alert_id"], e["type"]) for e in harness.events()]
+    assert types == [("a1", "opened"), ("a1", "overdue"), ("a1", "late"), ("a2", "opened")]
+
+
+async def test_deadlines_that_are_due_together_share_one_barrier(harness):
+    """Many deadlines at once cost one question for the topics' ends, not one each."""
+    asked = []
+
+    class Counting(GapLog):
+        async def input_ends(self, partition):
+            asked.append(partition)
+            return await self.inner.input_ends(partition)
+
+    harness.wrap_log = lambda log: Counting(log.inner, log.gaps)
+    await harness.start()
+    for n in range(20):
+        harness.alert(f"a{n}", window_ms=1_000)
+    await harness.run_for(10)
+    before = len(asked)
+    await harness.run_for(2_000)
+    assert [e["type"] for e in harness.events()].count("overdue") == 20
+    assert len(asked) - before == 1
+
+
+async def test_records_between_two_deadlines_are_decided_between_them(harness):
+    """After an outage deadlines and records come in the order of their times."""
+    first = harness.alert("a1", window_ms=1_000)
+    harness.alert("a2", window_ms=2_000)
+    await harness.start()
+    await harness.run_for(10)
+    harness.bus.kill()
+    await harness.clock.advance(first.timestamp_ms + 1_500)
+    harness.accept("a1")
+    harness.accept("a2")
+    await harness.run_for(60_000)
+    await harness.start()
+    await harness.run_for(100)
+    story = {e["event_id"]: (e["alert_id"], e["type"]) for e in harness.events()}
+    assert list(story.values()) == [
+        ("a1", "opened"), ("a2", "opened"), ("a1", "overdue"), ("a1", "late"), ("a2", "accepted"),
+    ]  # fmt: skip
+
+
+async def test_a_lost_wake_up_is_written_again_and_then_the_worker_leaves(harness):
+    """A wake-up that is never read is repeated; the hold does not block for ever."""
+    await harness.start()
+    harness.bus._leave.pop(INPUTS.index(WAKEUPS))()
+    harness.alert("a1", window_ms=1_000)
+    await harness.run_for(1_010)
+    harness.accept("a1")
+    await harness.run_for(8_000)
+    assert len(harness.topics.read_all(WAKEUPS)) == 2
+    await harness.run_for(40_000)
+    assert harness.bus.failure.done()
+
+
+async def test_a_barrier_passes_offsets_that_hold_no_record(harness):
+    """A transaction's control record at a topic's end does not hold a deadline up."""
+
+    class Controlled(GapLog):
+        async def input_ends(self, partition):
+            ends = dict(await self.inner.input_ends(partition))
+            ends["alerts"] += 1
+            return ends
+
+    harness.wrap_log = lambda log: Controlled(log.inner, log.gaps)
+    await harness.start()
+    harness.alert("a1", window_ms=1_000)
+    await harness.run_for(3_000)
+    assert [e["type"] for e in harness.events()] == ["opened", "overdue"]
+
+
+async def test_a_barrier_that_is_never_reached_ends_the_worker(harness):
+    """Records that exist and are never delivered end the hold with an error, not with silence."""
+    await harness.start()
+    harness.alert("a1", window_ms=1_000)
+    await harness.run_for(100)
+    harness.bus._leave.pop(INPUTS.index("alerts"))()
+    harness.alert("a2")
+    await harness.run_for(lane_module.STALL_MS + 5_000)
+    assert isinstance(harness.bus.failure.result(), StalledError)
+
+
+async def test_records_left_out_by_the_reader_end_the_worker(harness):
+    """A gap in the offsets that holds records is never stepped over."""
+    await harness.start()
+    harness.bus._leave.pop(INPUTS.index("alerts"))()
+    harness.alert("a1")
+    second = harness.alert("a2")
+    harness.bus.lanes.put(second, None)
+    await harness.run_for(10)
+    assert isinstance(harness.bus.failure.result(), RecordsSkippedError)
+    assert not harness.decisions()
+
+
+async def test_a_record_delivered_twice_is_decided_once(harness):
+    """Offsets that were taken are acknowledged and left."""
+    await harness.start()
+    raw = harness.alert("a1")
+    await harness.run_for(10)
+    harness.bus.lanes.put(raw, None)
+    await harness.run_for(10)
+    assert len(harness.decisions()) == 1
+
+
+# --- positions ------------------------------------------------------------------------------
+
+
+async def test_a_take_over_learns_where_everybody_is(harness):
+    """The positions of the last two minutes are shown to a new owner as replayed."""
+    await harness.start()
+    harness.position({"member": "old", "lon": 1.0})
+    await harness.run_for(121_000)
+    harness.position({"member": "new", "lon": 2.0})
+    await harness.run_for(15_000)
+    harness.bus.kill()
+    await harness.start()
+    assert harness.cores[-1].members == {"new": 2.0}
+    assert harness.cores[-1].replayed == [1]
+    await harness.run_for(10)
+    assert harness.cores[-1].order == [], "a mark said that they had been taken"
+
+
+async def test_positions_that_no_record_has_seen_are_taken_again_as_live(harness):
+    """An alarm among positions that were taken and not decided upon is not lost."""
+    await harness.start()
+    harness.alert("a1")
+    await harness.run_for(10)
+    harness.gaps = harness.bus.lanes._io.gaps = Gaps(kill, "appending", 1)
+    harness.position({"member": "m", "lon": 1.0})
+    harness.position({"member": "m", "lon": 2.0, "alarm": "sos"}, {"member": "n", "lon": 3.0})
+    deaths = await harness.survive(harness.clock.now_ms() + 10)
+    assert deaths == 1
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 2
+
+
+async def test_decisions_of_one_record_torn_apart_are_completed(harness):
+    """Of two alarms in one batch of positions, a crash between their records loses none."""
+
+    class Tearing(GapLog):
+        torn = False
+
+        async def append_decisions(self, partition, records):
+            if len(records) == 2 and not Tearing.torn:
+                Tearing.torn = True
+                await self.inner.append_decisions(partition, records[:1])
+                raise Killed
+            return await self.inner.append_decisions(partition, records)
+
+    harness.wrap_log = lambda log: Tearing(log.inner, log.gaps)
+    harness.position(
+        {"member": "m", "lon": 1.0, "alarm": "sos"}, {"member": "n", "lon": 1.0, "alarm": "fall"}
+    )
+    assert await harness.survive(START_MS + 10) == 1
+    assert [d.more for d in harness.decisions()] == [True, False]
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 2
+
+
+async def test_a_backlog_of_positions_does_not_keep_an_alert_waiting(harness):
+    """After BATCH_POSITIONS_MAX positions the deciding inputs have their turn."""
+    for n in range(3 * lane_module.BATCH_POSITIONS_MAX):
+        harness.position({"member": "m", "lon": float(n)})
+    await harness.run_for(5)
+    harness.alert("a1")
+    await harness.start()
+    await harness.run_for(10)
+    order = harness.cores[-1].order
+    assert order.index(("alerts", 0)) == lane_module.BATCH_POSITIONS_MAX
+
+
+# --- inputs that fail -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["alerts", POSITIONS])
+async def test_an_input_that_fails_three_times_is_set_aside(harness, topic):
+    """The worker leaves before the ack, three times; then the input is a recorded failure."""
+    harness.alert("a1")
+    harness.topics.append(topic, AREA, POISON)
+    harness.alert("a2")
+    with capture_logs() as logs:
+        assert await harness.survive(START_MS + 10) == 3
+    attempts = [e for e in harness.entries() if isinstance(e, Attempt)]
+    assert len(attempts) == 3
+    assert "the toy cannot take this" in attempts[0].error
+    assert [json.loads(r.value)["topic"] for r in harness.topics.read_all("dead_letters")] == [topic]
+    assert [log["page"] for log in logs if log["event"] == "input_set_aside"] == [True]
+    opened = [e["alert_id"] for e in harness.events() if e["type"] == "opened"]
+    assert sorted(set(opened)) == ["a1", "a2"]
+
+
+async def test_an_input_whose_failure_leaves_no_trace_is_found_all_the_same(harness):
+    """After some barren take-overs the trace is written first, whatever ends the process."""
+    for n in range(3):
+        harness.alert(f"a{n}")
+    killer = {"count": 0}
+
+    class Killing(GapCore):
+        def take(self, raw, now_ms, epoch):
+            if raw.topic == "alerts" and raw.offset == 2:
+                killer["count"] += 1
+                raise Gone
+            return super().take(raw, now_ms, epoch)
+
+    harness.make_core = lambda p: Killing(ToyCore(p), harness.gaps)
+    for _ in range(20):
+        await harness.start()
+        lane = harness.bus.lanes.lanes[0]
+        run = harness.bus.lanes._tasks.pop(0)
+        run.remove_done_callback(harness.bus.lanes._ended)
+        run.cancel()
+        try:
+            await asyncio.wait_for(_run_inline(lane), 0.05)
+        except Gone:
+            harness.bus.kill()
+            continue
+        break
+    assert killer["count"] == 6, "three without a trace, three with one"
+    assert len(harness.topics.read_all("dead_letters")) == 1
+
+
+async def _run_inline(lane) -> None:
+    """Drive a lane without a task, so that what it raises ends here."""
+    while lane.waiting:
+        lane._wake.clear()
+        await lane._call_due()
+        await lane._fetch_barrier()
+        assert await lane._batch()
+
+
+async def test_a_deadline_that_its_wake_up_does_not_close_is_an_error(harness):
+    """A core that asks for the same wake-up again would spin; it fails on that input instead."""
+
+    class Stubborn(GapCore):
+        def take(self, raw, now_ms, epoch):
+            if raw.topic == WAKEUPS:
+                return [self.inner._step({"type": "nothing", "area": "canal"}, epoch)]
+            return super().take(raw, now_ms, epoch)
+
+    harness.make_core = lambda p: Stubborn(ToyCore(p), harness.gaps)
+    harness.alert("a1", window_ms=10)
+    assert await harness.survive(START_MS + 5_000) == 3
+    assert len(harness.topics.read_all("dead_letters")) == 1
+
+
+async def test_a_decision_too_large_for_the_log_is_a_failed_input(harness, monkeypatch):
+    """What would not fit into a topic never reaches the log half."""
+    monkeypatch.setattr(lane_module, "RECORD_BYTES_MAX", 800)
+    harness.alert("x" * 1_000)
+    harness.alert("a1")
+    assert await harness.survive(START_MS + 10) == 3
+    assert [e["alert_id"] for e in harness.events()] == ["a1"]
+
+
+# --- snapshots ------------------------------------------------------------------------------
+
+
+async def test_a_fold_begins_at_the_newest_snapshot(harness, monkeypatch):
+    """The state is restored from pieces, and only later decisions are folded."""
+    monkeypatch.setattr(lane_module, "SNAPSHOT_RECORDS", 20)
+    await harness.start()
+    for n in range(50):
+        harness.alert(f"a{n}", window_ms=10_000_000)
+        await harness.run_for(1)
+    pieces = [e for e in harness.entries() if isinstance(e, SnapshotPiece)]
+    assert len({p.digest for p in pieces}) == 2
+    assert pieces[-1].count > 1
+    assert harness.decisions()[-1].snap > 0
+    harness.bus.kill()
+    before = harness.cores[-1].state
+    await harness.start()
+    assert harness.gaps.seen["folded"] == 10
+    assert harness.cores[-1].state == before
+    harness.alert("a50")
+    await harness.run_for(1)
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 51
+
+
+async def test_the_newest_snapshot_is_found_behind_a_long_tail(harness, monkeypatch):
+    """The look backwards grows until an entry names a snapshot."""
+    monkeypatch.setattr(lane_module, "SNAPSHOT_RECORDS", 5)
+    await harness.start()
+    for n in range(6):
+        harness.alert(f"a{n}")
+        await harness.run_for(1)
+    harness.bus.kill()
+    for _ in range(700):
+        harness.topics.append(DECISIONS, None, b"not ours", (), 0)
+    await harness.start()
+    assert harness.gaps.seen["folded"] <= 5
+    assert len(harness.cores[-1].state["alerts"]) == 6
+
+
+async def test_a_snapshot_cut_short_is_not_used(harness, monkeypatch):
+    """Nothing names a snapshot whose owner was killed while writing it."""
+    monkeypatch.setattr(lane_module, "SNAPSHOT_RECORDS", 10)
+
+    class Cutting(GapLog):
+        cuts = 0
+
+        async def append_decisions(self, partition, records):
+            piece = decode(records[0])
+            if isinstance(piece, SnapshotPiece) and piece.index == 1 and not Cutting.cuts:
+                Cutting.cuts += 1
+                raise Killed
+            return await super().append_decisions(partition, records)
+
+    harness.wrap_log = lambda log: Cutting(log.inner, log.gaps)
+    for n in range(12):
+        harness.alert(f"a{n}")
+    assert await harness.survive(START_MS + 10) == 1
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 12
+    harness.bus.kill()
+    await harness.start()
+    assert len(harness.cores[-1].state["alerts"]) == 12
+
+
+async def test_an_idle_partition_is_snapshotted_once_a_day(harness):
+    """A snapshot never grows older than a day while somebody owns the partition."""
+    await harness.start()
+    harness.alert("a1")
+    await harness.run_for(lane_module.SNAPSHOT_AGE_MS + 2_000)
+    snapshots = [e for e in harness.entries() if isinstance(e, SnapshotPiece)]
+    assert len({s.at_ms for s in snapshots}) == 1
+    harness.bus.kill()
+    await harness.start()
+    assert harness.gaps.seen["folded"] == 0
+    assert set(harness.cores[-1].state["alerts"]) == {"a1"}
+
+
+# --- the gate -------------------------------------------------------------------------------
+
+
+async def test_inputs_that_come_while_the_gate_is_awaited_wait_for_the_next_one(harness):
+    """What is decided has come before the roster was asked how far it goes."""
+    opened: list[asyncio.Event] = []
+
+    async def gate() -> None:
+        opened.append(asyncio.Event())
+        await opened[-1].wait()
+
+    harness.gate = gate
+    await harness.start()
+    harness.alert("a1")
+    await harness.run_for(10)
+    harness.alert("a2")
+    opened[0].set()
+    await harness.run_for(10)
+    assert [d.offset for d in harness.decisions()] == [0]
+    assert len(opened) == 2
+    opened[1].set()
+    await harness.run_for(10)
+    assert [d.offset for d in harness.decisions()] == [0, 1]
