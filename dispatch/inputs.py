@@ -66,11 +66,11 @@ class Alert(Struct, frozen=True, kw_only=True):
     occurred_at: str
     position: Position | None = None
     road_id: Label | None = None
-    address: Label | None = None
+    address: Text | None = None
     priority: Annotated[int, Meta(ge=1, le=4)] = 2
     text: Text | None = None
-    caller_id: Label | None = None
-    callback: Label | None = None
+    caller_id: Text | None = None
+    callback: Text | None = None
     skills: tuple[Label, ...] = ()
     needed: Annotated[int, Meta(ge=1, le=50)] | None = None
     forces: tuple[Label, ...] = ()

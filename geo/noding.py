@@ -25,7 +25,9 @@ from xiaohe.geo.roads import COORDINATE_DECIMALS, LonLat, RoadPiece
 NODING_TOLERANCE_M: Final = 0.5
 """An end this near to another way is meant to touch it: drawing is no more exact than this."""
 
-WGS84_CRS: Final = "EPSG:4326"
+ROUNDS_MAX: Final = 8
+"""Putting a junction into a way bends it by up to the tolerance, which may make it touch another:
+then noding goes round again. Two rounds are usual, the second one to see that nothing is left."""
 
 _Cuts = dict[int, dict[LonLat, None]]
 """By way: the places to cut it at, in the order found."""
@@ -36,12 +38,18 @@ def node_roads(pieces: Iterable[RoadPiece]) -> tuple[RoadPiece, ...]:
 
     Noding a noded file changes nothing. Pieces of no length are left out.
     """
-    ways = [replace(piece, points=_rounded(piece.points)) for piece in pieces]
-    ways = [way for way in ways if len(set(way.points)) > 1]
-    if not ways:
-        return ()
-    plane = Plane(ways)
-    ways = _joined_ends(ways, plane)
+    ways = tuple(replace(piece, points=_rounded(piece.points)) for piece in pieces)
+    ways = tuple(way for way in ways if len(set(way.points)) > 1)
+    for _ in range(ROUNDS_MAX):
+        noded = _noded_once(ways) if ways else ()
+        if noded == ways:
+            break
+        ways = noded
+    return ways
+
+
+def _noded_once(given: tuple[RoadPiece, ...]) -> tuple[RoadPiece, ...]:
+    ways = _joined_ends(list(given))
     plane = Plane(ways)
     cuts = _cuts(plane)
     bent = [_with_points(way, cuts.get(i, {}), plane) for i, way in enumerate(ways)]
@@ -54,12 +62,9 @@ class Plane:
     def __init__(self, ways: list[RoadPiece]) -> None:
         """Project the ways on a plane at their middle."""
         self.ways = ways
-        frame = geopandas.GeoSeries([shapely.LineString(way.points) for way in ways], crs=WGS84_CRS)
-        west, south, east, north = (float(bound) for bound in frame.total_bounds)
-        self.projection = Projection((west + east) / 2, (south + north) / 2)
-        self.lines = geopandas.GeoSeries(
-            shapely.transform(frame.to_numpy(), self.projection.many_to_m)
-        )
+        self.projection = _projection([point for way in ways for point in way.points])
+        drawn = np.array([shapely.LineString(way.points) for way in ways])
+        self.lines = geopandas.GeoSeries(shapely.transform(drawn, self.projection.many_to_m))
         self._levels = [(way.layer, way.bridge) for way in ways]
 
     def line(self, way: int) -> shapely.LineString:
@@ -81,20 +86,21 @@ class Plane:
     def ends_on(self) -> Iterator[tuple[LonLat, int, int]]:
         """Yield (end, its way, other way) where a way ends on or short of another's middle.
 
-        That is within ``NODING_TOLERANCE_M`` of it, without a vertex in common, and on one
-        level or with an end that nothing else shares.
+        That is within ``NODING_TOLERANCE_M`` of it, whatever its level, and with an end that
+        nothing else shares.
         """
-        ways_at: dict[LonLat, list[int]] = defaultdict(list)
-        for i, way in enumerate(self.ways):
-            for point in dict.fromkeys(way.points):
-                ways_at[point].append(i)
-        ends = sorted({end for way in self.ways for end in (way.points[0], way.points[-1])})
+        uses = Counter(point for way in self.ways for point in way.points)
+        loose = {
+            end: i
+            for i, way in enumerate(self.ways)
+            for end in (way.points[0], way.points[-1])
+            if uses[end] == 1
+        }
+        ends = sorted(loose)
         for number, other in self.near(ends, NODING_TOLERANCE_M):
             end = ends[number]
-            owners = ways_at[end]
-            meets = len(owners) == 1 or any(self.same_level(i, other) for i in owners)
-            if meets and other not in owners and not self._has_vertex_near(other, end):
-                yield end, owners[0], other
+            if other != loose[end] and not self._has_vertex_near(other, end):
+                yield end, loose[end], other
 
     def _has_vertex_near(self, way: int, point: LonLat) -> bool:
         return any(
@@ -108,6 +114,8 @@ class Plane:
 
     def near(self, points: list[LonLat], reach_m: float) -> Iterator[tuple[int, int]]:
         """Yield (number of the point, way) for every way within ``reach_m`` of a point."""
+        if not points:
+            return
         on_plane = shapely.points(self.projection.many_to_m(np.array(points)))
         found = self.lines.sindex.query(on_plane, predicate="dwithin", distance=reach_m)
         yield from zip(found[0].tolist(), found[1].tolist(), strict=True)
@@ -123,13 +131,20 @@ class Plane:
         return list(dict.fromkeys(_rounded(places)))
 
 
+def _projection(points: list[LonLat]) -> Projection:
+    """Return a projection at the middle of the points' bounding box."""
+    corners = np.array(points)
+    lon0, lat0 = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    return Projection(float(lon0), float(lat0))
+
+
 def _rounded(points: Iterable[LonLat]) -> tuple[LonLat, ...]:
     return tuple(
         (round(lon, COORDINATE_DECIMALS), round(lat, COORDINATE_DECIMALS)) for lon, lat in points
     )
 
 
-def _joined_ends(ways: list[RoadPiece], plane: Plane) -> list[RoadPiece]:
+def _joined_ends(ways: list[RoadPiece]) -> list[RoadPiece]:
     """Move ends that all but meet to one vertex: that of a way passing through, if there is one."""
     ends = sorted({end for way in ways for end in (way.points[0], way.points[-1])})
     vertices = sorted({point for way in ways for point in way.points})
@@ -137,8 +152,9 @@ def _joined_ends(ways: list[RoadPiece], plane: Plane) -> list[RoadPiece]:
     levels = _levels(ways)
     uses = Counter(point for way in ways for point in way.points)
     loose = {end for end in ends if uses[end] == 1}
-    tree = shapely.STRtree(shapely.points(plane.projection.many_to_m(np.array(vertices))))
-    on_plane = shapely.points(plane.projection.many_to_m(np.array(ends)))
+    projection = _projection(vertices)
+    tree = shapely.STRtree(shapely.points(projection.many_to_m(np.array(vertices))))
+    on_plane = shapely.points(projection.many_to_m(np.array(ends)))
     found = tree.query(on_plane, predicate="dwithin", distance=NODING_TOLERANCE_M)
     links = [
         (number[ends[end]], vertex)

@@ -13,6 +13,7 @@ from typing import Any
 
 import faust
 import structlog
+from faust.tables import TableManager
 from faust.types import TP, EventT, StreamT
 from mode import CrashingSupervisor
 
@@ -56,6 +57,18 @@ class WorkerSettings:
     group: str = "xiaohe"
     instance: str | None = None
     session_timeout_s: float = 6.0
+
+
+class NoTables(TableManager):
+    """Starts at once: there are no tables whose registration could be waited for.
+
+    Faust waits a second for them; that second is half of a worker's recovery.
+    """
+
+    async def on_start(self) -> None:
+        """Let the streams begin."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class CoPartitioningError(Exception):
@@ -105,6 +118,7 @@ def _configured(settings: WorkerSettings) -> faust.App:
         web_enabled=False,  # it would serve the world on all interfaces
         topic_allow_declare=False,  # topics are made from topics.yaml
         topic_disable_leader=True,
+        TableManager=NoTables,
         table_standby_replicas=1,  # without, Faust takes an assignor that splits areas
         stream_wait_empty=False,  # nobody acknowledges what a revoked lane had waiting
         consumer_auto_offset_reset="earliest",

@@ -24,7 +24,12 @@ from xiaohe.dispatch.shifts import BadShift, parse_shifts
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.streams.bad_input import BadInput
 from xiaohe.streams.cloudevents import Headers
-from xiaohe.streams.codec_actions import decode_member_action, decode_operator_action
+from xiaohe.streams.codec_actions import (
+    MEMBER_ACTIONS,
+    OPERATOR_ACTIONS,
+    decode_member_action,
+    decode_operator_action,
+)
 from xiaohe.streams.codec_common import (
     CONTRACT_LIMITS,
     Limits,
@@ -38,6 +43,9 @@ from xiaohe.streams.json_object import read_object
 from xiaohe.streams.typed import typed
 
 __all__ = [
+    "MEMBER_ACTIONS",
+    "NEEDED_MAX",
+    "OPERATOR_ACTIONS",
     "BadInput",
     "Gone",
     "Limits",
@@ -126,7 +134,7 @@ def encode_wakeup(wakeup: WakeUp) -> tuple[bytes, bytes]:
     return wakeup.area_id.encode(), msgspec.json.encode(wakeup)
 
 
-def dead_letter(  # noqa: PLR0917 - the contract's fields in the contract's order
+def dead_letter(
     cause: Cause,
     index: int | None,
     reason: Reason,

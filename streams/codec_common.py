@@ -44,11 +44,16 @@ def identifier_of(key: bytes | None, name: str) -> str:
 
 
 def keyed(found: dict[str, object], name: str, by_key: str) -> dict[str, object]:
-    """Give the object with the field ``name`` as the key says; another one is a key_mismatch."""
+    """Give the object with the field ``name`` as the key says.
+
+    Raises BadInput: wrong_type, key_mismatch.
+    """
     stated = found.get(name)
     if stated is None or stated == "":
         return found | {name: by_key}
-    if isinstance(stated, str) and stated != by_key:
+    if not isinstance(stated, str):
+        raise BadInput(Reason.WRONG_TYPE, f"{name} must be text")
+    if stated != by_key:
         raise BadInput(Reason.KEY_MISMATCH, f"{name} is not what the record's key says")
     return found
 

@@ -120,6 +120,7 @@ class AreaEngine:
         self._last_ms = 0
         self._refused_devices: dict[str, int] = {}
         self._roster_moved = False
+        self._untold: list[Publication] = []
         self._views = MemberViews(shared.roster, shared.topic_names)
 
     # --- deciding
@@ -453,17 +454,26 @@ class AreaEngine:
 
     # --- what is known without being recorded
 
-    def roster_changed(self, member_id: str, raw: Raw, at_ms: int) -> None:
-        """Take notice that a roster record was read: posts, views, and who may now be free."""
+    def roster_changed(self, member_id: str, raw: Raw, *, tell: bool) -> None:
+        """Take notice that a roster record was read: posts, views, and who may now be free.
+
+        ``tell`` publishes it as an event of the area.
+        """
         member = self._shared.roster.get(member_id)
         for area in self._areas.values():
             if member is not None and member.area_id == area.state.area_id:
                 _set_post(area.world.live, member)
             else:
                 area.world.live.forget(member_id)
-        if member is not None and self._is_mine(member.area_id):
-            self._views.roster_changed(member, raw, at_ms)
+        if tell and member is not None and self._is_mine(member.area_id):
+            self._views.roster_changed(member, raw, raw.timestamp_ms)
         self._roster_moved = True
+
+    def roster_refused(self, raw: Raw, bad: BadInput) -> None:
+        """Publish the dead letter of a bad roster record with the next tick."""
+        letter = self._letter(raw, bad.reason, bad.detail, raw.timestamp_ms, bad.index)
+        record = Record(cause=self._cause(raw), at_ms=raw.timestamp_ms, dead_letter=letter)
+        self._untold.append(self._letter_publication(record))
 
     def _is_mine(self, area_id: str) -> bool:
         return partition_of(area_id.encode(), self._shared.partitions) == self._partition
@@ -473,7 +483,8 @@ class AreaEngine:
         worlds = {
             area_id: (area.state, area.world) for area_id, area in sorted(self._areas.items())
         }
-        return self._views.due(worlds, now_ms, epoch)
+        untold, self._untold = self._untold, []
+        return (*untold, *self._views.due(worlds, now_ms, epoch))
 
     # --- snapshots
 

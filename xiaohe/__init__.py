@@ -1,0 +1,1 @@
+"""Xiaohe: event-streaming geospatial dispatch; the rooms are its subpackages."""

@@ -11,16 +11,12 @@ on the same folder. It listens on the loopback only and asks nobody who they are
 import base64
 import errno
 import os
-import random
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Self
 
@@ -37,16 +33,11 @@ from xiaohe.java import (
     locked,
     tail_of,
 )
+from xiaohe.loopback import HOST, answers, free_port, is_free
 
-__all__ = ["Broker", "BrokerStatus", "BrokerUnavailable", "answers", "free_port"]
+__all__ = ["Broker", "BrokerStatus", "BrokerUnavailable"]
 
 SETTINGS_DIR = Path(__file__).parent / "deploy" / "broker"
-
-HOST = "127.0.0.1"
-
-PORTS = range(20_000, 32_000)
-"""Where free ports are looked for: below the range that systems give to outgoing connections
-(Linux from 32768), for there a client that calls a stopped broker may end up talking to itself."""
 
 PORT_ATTEMPTS = 5
 """Somebody else may take a port between our look and Kafka's; five times in a row nobody does."""
@@ -70,9 +61,6 @@ READY_TIMEOUT_S = 60.0
 
 STOP_TIMEOUT_S = 20.0
 """How long an orderly end may take before the broker is killed; 0.5 s is usual."""
-
-ANSWER_TIMEOUT_S = 2.0
-"""One question to a broker on the same machine."""
 
 LOOK_AGAIN_S = 0.02
 
@@ -212,26 +200,6 @@ class Broker:
         )
 
 
-def answers(host: str, port: int, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
-    """Whether a Kafka broker answers there, by its ApiVersions request (protocol version 0).
-
-    A broker opens its port some time before it serves anybody; it answers this when it does.
-    """
-    api_versions_key, version, correlation_id, no_client_id = 18, 0, 1, -1
-    request = struct.pack(">hhih", api_versions_key, version, correlation_id, no_client_id)
-    try:
-        with closing(socket.create_connection((host, port), timeout_s)) as connection:
-            connection.settimeout(timeout_s)
-            connection.sendall(struct.pack(">i", len(request)) + request)
-            head = connection.recv(10, socket.MSG_WAITALL)
-    except OSError:
-        return False
-    if len(head) < 10:  # noqa: PLR2004 - size, correlation id, error code
-        return False
-    _, correlated, error_code = struct.unpack(">iih", head)
-    return bool(correlated == correlation_id and error_code == 0)
-
-
 def _prepared(data_dir: Path) -> Path:
     """The data folder as an absolute path, made if need be, writable and with room."""
     folder = data_dir.absolute()
@@ -350,15 +318,15 @@ class _Starter:
     def _chosen_ports(self, wanted: int | None, *, keep: bool) -> _Record:
         """Ports that are free now. The last ones come first: clients know them."""
         last = _read_record(self.folder) if keep else None
-        if wanted is not None and not _is_free(wanted):
+        if wanted is not None and not is_free(wanted):
             raise _port_taken(wanted)
         taken: set[int] = {wanted} if wanted is not None else set()
         port = wanted
         if port is None:
-            port = last.port if last and _is_free(last.port) else free_port(taken)
-        taken.add(port)
+            port = last.port if last and is_free(last.port) else free_port(taken)
+            taken.add(port)
         controller = last.controller_port if last else None
-        if controller is None or controller in taken or not _is_free(controller):
+        if controller is None or controller in taken or not is_free(controller):
             controller = free_port(taken)
         return _Record(port=port, controller_port=controller, kafka_version=self.jars.kafka_version)
 
@@ -477,29 +445,6 @@ def _port_taken(port: int | None) -> BrokerUnavailable:
         "Ask for another port, or for none and any free one is taken. "
         "If a Kafka listens there: --bootstrap-servers names it.",
     )
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port(taken: set[int]) -> int:
-    """A free port of the loopback that is not in ``taken``, to which it is added.
-
-    A random one, so that brokers of several folders seldom want the same.
-    """
-    candidates = random.SystemRandom().sample(PORTS, len(PORTS))
-    for port in candidates:
-        if port not in taken and _is_free(port):
-            taken.add(port)
-            return port
-    raise _port_taken(None)
 
 
 def _cluster_id() -> str:

@@ -18,6 +18,7 @@ from aiokafka.errors import (
     InvalidReplicationFactorError,
     KafkaError,
     TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
     for_code,
 )
 
@@ -166,6 +167,8 @@ async def _look(admin: AIOKafkaAdminClient, topics: Topics) -> dict[str, _Found]
     found: dict[str, _Found] = {}
     for answer in await admin.describe_configs(asked):
         for code, message, _, name, entries in answer.resources:
+            if for_code(code) is UnknownTopicOrPartitionError:
+                continue  # this broker has not heard of it yet, the one before had
             if code:
                 raise for_code(code)(f"{name}: {message}")
             partitions: list[dict[str, Any]] = described[name]

@@ -156,7 +156,9 @@ def _fetch(pom: Path, folder: Path) -> None:
     maven = _find_maven()
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as half:
         jars = Path(half) / "jars"
-        command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
+        # the goal by its full name: for a short one Maven would ask its repository who has it
+        command = [maven, "-q", "-B", "-Dstyle.color=never", "-f", str(pom)]
+        command += ["org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"]
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
         try:
             done = subprocess.run(  # noqa: S603 - a program found on the path
@@ -185,6 +187,9 @@ def _find_maven() -> str:
 
 
 def _maven_failed(said: str) -> BrokerUnavailable:
+    said = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    # Maven names the cause first, and ends with hints on how to run Maven
+    said = re.split(r"^\[ERROR\]\s*(?:-> \[Help|To see the full|$)", said, flags=re.MULTILINE)[0]
     if re.search(r"No space left on device", said):
         return BrokerUnavailable(
             "The disk is full: Maven could not store Apache Kafka.",

@@ -228,6 +228,18 @@ def test_ways_that_share_a_stretch_are_cut_at_its_ends():
     assert not any(p.code == "unnoded_junction" for p in check_roads(pieces))
 
 
+def test_streets_that_all_but_meet_in_one_point_are_noded_all_the_same():
+    """Three that cross in a triangle of less than a metre: no crossing is left, none is near."""
+    pieces = node_roads(
+        [
+            way("x", (-25, -75), (100, -25)),
+            way("y", (-75, -125), (175, 25)),
+            way("z", (100, 0), (25, -100)),
+        ]
+    )
+    assert not [p for p in check_roads(pieces) if p.code in {"unnoded_junction", "near_miss"}]
+
+
 def test_a_noded_file_stays_as_it_is():
     """Noding twice is noding once, to the byte."""
     pieces = maps.pieces(SOUND)

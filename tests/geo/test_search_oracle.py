@@ -107,6 +107,26 @@ def test_members_are_met_in_the_order_of_the_whole_graph(data, network, mode):
     assert [(reached.eta_s, reached.member_id) for reached in found] == expected
 
 
+def test_equal_times_along_different_streets_are_ordered_by_id():
+    """Two exactly as far: z is met from the site's junction, y only from the next, and y is first.
+
+    The coordinates are halves and quarters, so that both times are the same to the last bit.
+    """
+    a, b, c, d = ((east, 0.0) for east in (0.25, 0.5, 0.75, 1.0))
+    pieces = [
+        RoadPiece(road_id=name, points=ends)
+        for name, ends in [("ab", (a, b)), ("bc", (b, c)), ("cd", (c, d))]
+    ]
+    network = Network.build(pieces, "drawn up")
+    live = Placed(Snapper(network))
+    live.put("z", Spot(network.roads["ab"][0], 0.0))
+    live.put("y", Spot(network.roads["cd"][0], 0.0))
+    site = site_of(network, Spot(network.roads["bc"][0], 0.0))
+    first, second = TravelField(network, site, "walk").members(live)
+    assert first.eta_s == second.eta_s
+    assert (first.member_id, second.member_id) == ("y", "z")
+
+
 SITES = 4
 MEMBERS = 60
 

@@ -11,9 +11,10 @@ import yaml
 from aiokafka import AIOKafkaProducer
 
 from xiaohe.bound import start_bound
-from xiaohe.broker import JVM_FLAGS, LOOK_AGAIN_S, SETTINGS_DIR, Broker, answers, free_port
+from xiaohe.broker import JVM_FLAGS, LOOK_AGAIN_S, SETTINGS_DIR, Broker
 from xiaohe.cluster import apply, diff
 from xiaohe.java import broker_jars, find_java, tail_of
+from xiaohe.loopback import answers, free_port
 from xiaohe.topics import load_topics
 
 pytestmark = pytest.mark.kafka
@@ -93,8 +94,7 @@ def _start(folder: Path, environment: dict[str, str], ports: tuple[int, int], vo
     lines = [f"{key}={value}\n" for key, value in {**said, **own}.items()]
     (folder / "server.properties").write_text("".join(lines))
     (folder / "log4j2.yaml").write_bytes((SETTINGS_DIR / "log4j2.yaml").read_bytes())
-    quick = "-XX:TieredStopAtLevel=1"  # three of them start at once
-    java = [str(find_java()), *JVM_FLAGS, quick, "-cp", broker_jars().classpath]
+    java = [str(find_java()), *JVM_FLAGS, "-cp", broker_jars().classpath]
     tool = ["kafka.tools.StorageTool", "format", "--config=server.properties"]
     subprocess.run(
         [*java, *tool, f"--cluster-id={environment['CLUSTER_ID']}"],

@@ -11,6 +11,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import structlog
+
 from tests.streams.toy import GapCore, GapLog, Gaps, ToyCore
 from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.worker import Worker, run_worker
@@ -19,6 +21,7 @@ from xiaohe.topics import load_topics
 
 def main() -> int:
     told = json.loads(sys.argv[1])
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     topics = load_topics(
         prefix=told["prefix"], area_partitions=told["partitions"], replication_factor=1
     )

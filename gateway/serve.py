@@ -1,0 +1,93 @@
+"""One gateway process: a socket, uvicorn, and the application."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from xiaohe.gateway.app import build_gateway
+from xiaohe.topics import Topics
+
+BACKLOG = 128
+"""Connections that may wait to be taken."""
+
+
+class AddressTaken(Exception):
+    """The address cannot be listened on; the message says what to do."""
+
+
+def listen(http: str) -> socket.socket:
+    """Listen on ``host:port`` (port 0: any free one).
+
+    Raises AddressTaken, and ValueError where the text is no address.
+    """
+    host, _, port_text = http.rpartition(":")
+    if not host or not port_text.isdigit():
+        raise ValueError(f"{http!r} is no address: write HOST:PORT, such as 127.0.0.1:8080")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), int(port_text)))
+    except (OSError, OverflowError) as fault:
+        listener.close()
+        raise AddressTaken(
+            f"cannot listen on {http}: {fault}; name another address with --http"
+        ) from None
+    listener.listen(BACKLOG)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Give the ``host:port`` that a socket listens on."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def run_gateway(
+    listener: socket.socket, bootstrap_servers: str, topics: Topics, on_ready: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    asyncio.run(_serve(listener, bootstrap_servers, topics, on_ready))
+
+
+async def _serve(
+    listener: socket.socket, bootstrap_servers: str, topics: Topics, on_ready: Callable[[], None]
+) -> None:
+    config = uvicorn.Config(
+        build_gateway(bootstrap_servers, topics),
+        log_level="warning",
+        lifespan="on",
+        server_header=False,
+    )
+    server = _Server(config, on_ready)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.leave)
+    await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells when it serves, and leaves the signals to its caller."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    def leave(self) -> None:
+        """Finish what is under way and return."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take no signals: the caller has."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()

@@ -1,0 +1,144 @@
+"""One worker of the product, put together: map, policy, roster, engines, lanes.
+
+Everything that a decision looks at is loaded before the worker joins its group, so that it is
+never given an area that it could not decide for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from xiaohe.dispatch.policy import Policy, load_policy
+from xiaohe.dispatch.roster import Roster
+from xiaohe.dispatch.world import RoadMap
+from xiaohe.geo.files import load_network
+from xiaohe.streams.app import WorkerSettings
+from xiaohe.streams.bad_input import BadInput
+from xiaohe.streams.codec import Gone, decode_roster
+from xiaohe.streams.engine import AreaEngine, Shared
+from xiaohe.streams.ports import Core, Raw
+from xiaohe.streams.roster_reader import RosterReader
+from xiaohe.streams.worker import Worker, run_worker
+from xiaohe.topics import Topics
+
+ROSTER = "roster"
+"""Key in topics.yaml of the roster."""
+
+TELLS_OF_ROSTER = 0
+"""The partition whose owner publishes the dead letters of the roster, which is no area topic."""
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What one worker is made of. ``speed`` divides durations and multiplies speeds (a demo)."""
+
+    worker: WorkerSettings
+    topics: Topics
+    roads: Path
+    policy: Path
+    policy_base: Path
+    speed: float = 1.0
+
+
+class Service:
+    """The parts of one worker that know the product; ``streams.worker`` knows only lanes."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        """Load map and policy. Raises RoadsFileError, PolicyError, OSError."""
+        self._settings = settings
+        self.roster = Roster()
+        self._engines: dict[int, AreaEngine] = {}
+        self._loaded = False
+        self._bad: list[tuple[Raw, BadInput]] = []
+        topics = settings.topics
+        self.shared = Shared(
+            policy=_policy(settings),
+            roster=self.roster,
+            roads=RoadMap(*load_network(settings.roads, settings.speed)),
+            topic_names={topic.id: topic.name for topic in topics},
+            personal=frozenset(topic.id for topic in topics if topic.personal),
+            partitions=topics.area_partitions,
+        )
+
+    def make_core(self, partition: int) -> Core:
+        """Make the engine of a partition that was given to this worker."""
+        engine = AreaEngine(partition, self.shared)
+        self._engines[partition] = engine
+        self._tell_bad_entries()
+        return engine
+
+    def on_roster(self, raw: Raw) -> None:
+        """Take a record of the roster topic; a bad one changes nothing and is dead-lettered."""
+        self.roster.version = f"{ROSTER}@{raw.offset + 1}"
+        try:
+            entry = decode_roster(raw.key, raw.value, raw.headers)
+        except BadInput as bad:
+            self._bad.append((raw, bad))
+            self._tell_bad_entries()
+            return
+        if isinstance(entry, Gone):
+            self.roster.remove(entry.member_id)
+        else:
+            self.roster.put(entry, raw.timestamp_ms)
+        for engine in self._engines.values():
+            engine.roster_changed(entry.member_id, raw, tell=self._loaded)
+
+    def roster_loaded(self) -> None:
+        """Note that what follows in the roster is news, not what is read again at a start."""
+        self._loaded = True
+
+    def _tell_bad_entries(self) -> None:
+        """Every worker reads the whole roster; the one with the first partition tells of it."""
+        teller = self._engines.get(TELLS_OF_ROSTER)
+        if teller is not None:
+            for raw, bad in self._bad:
+                teller.roster_refused(raw, bad)
+            self._bad.clear()
+
+
+def _policy(settings: ServiceSettings) -> Policy:
+    base = settings.policy_base.read_bytes()
+    if settings.policy.samefile(settings.policy_base):
+        return load_policy(base, speed=settings.speed)
+    return load_policy(settings.policy.read_bytes(), base=base, speed=settings.speed)
+
+
+class _ServiceWorker(Worker):
+    """A worker that has read the whole roster before it is given an area."""
+
+    def __init__(
+        self,
+        service: Service,
+        settings: ServiceSettings,
+        on_owned: Callable[[frozenset[int]], None],
+    ) -> None:
+        super().__init__(
+            settings.worker,
+            settings.topics,
+            service.make_core,
+            on_owned=lambda: on_owned(frozenset(lane.partition for lane in self.lanes.lanes)),
+        )
+        self._service = service
+
+    async def run(self) -> BaseException | None:
+        """Read the roster, then work; see ``Worker.run``."""
+        reader = RosterReader(
+            self._settings.bootstrap_servers,
+            self._topics.roster.name,
+            self._service.on_roster,
+            self._end,
+        )
+        async with reader:
+            await reader.ready()
+            self._service.roster_loaded()
+            self._gate = reader.caught_up
+            return await super().run()
+
+
+def run_service(settings: ServiceSettings, on_owned: Callable[[frozenset[int]], None]) -> int:
+    """Run one worker until SIGTERM or SIGINT; give its exit status.
+
+    ``on_owned`` is told the partitions whenever they have been taken over. Raises what ``Service``
+    raises where the worker cannot begin.
+    """
+    return run_worker(_ServiceWorker(Service(settings), settings, on_owned))

@@ -1,0 +1,136 @@
+"""The program ``xiaohe``: its commands, where their settings come from, and what it exits with.
+
+Settings come from options, then ``XIAOHE_*`` variables, then ``xiaohe.toml``. Exit status 0: done;
+1: the thing asked for failed or does not hold; 2: unusable arguments. Errors go to stderr and say
+what to do next. With ``--json`` standard output holds one JSON object a line and nothing else.
+"""
+
+import sys
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+from cyclopts.config import Env, Toml
+
+from xiaohe.output import note
+
+EXIT_DONE, EXIT_FAILED, EXIT_UNUSABLE = 0, 1, 2
+
+COMMANDS = {
+    "up": ("xiaohe.commands.up:up", "Everything on this machine, until Ctrl-C."),
+    "status": ("xiaohe.commands.up:status", "What runs here and how it is."),
+    "demo": ("xiaohe.commands.demo:demo", "A simulated brigade at work, with a live view."),
+    "worker": ("xiaohe.commands.parts:worker", "One worker alone, against a running Kafka."),
+    "gateway": ("xiaohe.commands.parts:gateway", "One gateway alone, against a running Kafka."),
+    "verify": ("xiaohe.commands.verify:verify", "The account of what came in, from the topics."),
+}
+"""Each command's function and what it does, in a line."""
+
+GROUPS = {
+    "broker": (
+        "The one-machine Kafka.",
+        "xiaohe.commands.broker",
+        {
+            "start": "Start it and leave it running.",
+            "stop": "Stop it.",
+            "status": "Whether it runs and answers.",
+        },
+    ),
+    "topics": (
+        "A cluster's topics.",
+        "xiaohe.commands.topics",
+        {
+            "apply": "Make them what topics.yaml says.",
+            "diff": "Show how they differ from topics.yaml.",
+        },
+    ),
+    "roads": (
+        "Roads files.",
+        "xiaohe.commands.roads",
+        {
+            "import": "Make one of OpenStreetMap data or GeoJSON.",
+            "check": "Show what is wrong with one.",
+        },
+    ),
+    "roster": (
+        "Rosters.",
+        "xiaohe.commands.roster",
+        {
+            "load": "Publish one.",
+            "check": "Show gaps and doubles of the coming week, road by road.",
+        },
+    ),
+    "bench": (
+        "Benchmarks, each beside its peers in the same run.",
+        "xiaohe.commands.bench",
+        {"stream": "Alert to order, and positions, through the one-machine Kafka."},
+    ),
+}
+"""Each group: what it is about, its module, and its words; a word's function has a trailing _."""
+
+
+def build() -> App:
+    """Make the program from the two lists above; a command's code is loaded when it is called."""
+    app = App(
+        name="xiaohe",
+        help="Event-streaming geospatial dispatch: accepted in 1 minute, on scene in 3, "
+        "reinforced in 5.",
+        config=[
+            Env("XIAOHE_", command=False),
+            Toml("xiaohe.toml", allow_unknown=True, use_commands_as_keys=False),
+        ],
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
+    for name, (where, does) in COMMANDS.items():
+        app.command(where, name=name, help=does)
+    for name, (about, module, words) in GROUPS.items():
+        group = App(name=name, help=about)
+        for word, does in words.items():
+            group.command(f"{module}:{word}_", name=word, help=does)
+        app.command(group)
+    return app
+
+
+def main() -> NoReturn:
+    """Run the program with the process's arguments and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the program; give its exit status."""
+    try:
+        status = build()(arguments)
+    except CycloptsError as fault:
+        note(f"xiaohe: {fault}\nxiaohe: see `xiaohe --help`")
+        return EXIT_UNUSABLE
+    except KeyboardInterrupt:
+        return EXIT_DONE
+    except _mendable() as fault:
+        note(f"xiaohe: {fault}")
+        return EXIT_FAILED
+    return status if isinstance(status, int) else EXIT_DONE
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """Faults that a person can mend, with a message that says how; any other fault is ours."""
+    from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
+    from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
+    from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
+    from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
+    from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
+    from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
+    from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
+    from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
+
+    return (
+        AddressTaken,
+        BrokerUnavailable,
+        ClusterError,
+        OSError,
+        PolicyError,
+        RoadsFileError,
+        RosterFileError,
+        StackFailed,
+        TopicsFileError,
+    )

@@ -1,0 +1,97 @@
+"""``xiaohe worker`` and ``xiaohe gateway``: one part alone, against a running Kafka."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from cyclopts import Parameter
+
+from xiaohe.commands.options import DataDir, Http, Json, NeededServers, PolicyFile, Roads
+from xiaohe.output import note, say_json
+from xiaohe.places import DATA_DIR, POLICY, ROADS
+from xiaohe.topics import load_topics
+
+DEFAULT_HTTP = "127.0.0.1:8080"
+
+
+def worker(
+    *,
+    bootstrap_servers: NeededServers,
+    roads: Roads = None,
+    policy: PolicyFile = None,
+    data_dir: DataDir = DATA_DIR,
+    instance: str | None = None,
+    speed: Annotated[float, Parameter(show=False)] = 1.0,
+    session_timeout_s: float = 6.0,
+    json: Json = False,
+) -> int:
+    """Run one worker until SIGTERM: it decides for the areas that its group gives it.
+
+    Parameters
+    ----------
+    instance
+        A name that stays the same when this worker is started again: it then gets its areas back
+        at once. No two workers at a time may have the same.
+    session_timeout_s
+        After so long without a heartbeat its areas go to another worker.
+    """
+    from xiaohe.streams.app import WorkerSettings  # noqa: PLC0415 - Faust is slow to load
+    from xiaohe.streams.service import ServiceSettings, run_service  # noqa: PLC0415 - the same
+
+    _log_to_stderr()
+    folder = _folder(data_dir / "faust" / (instance or "worker"))
+    settings = ServiceSettings(
+        worker=WorkerSettings(
+            bootstrap_servers=bootstrap_servers,
+            data_dir=folder,
+            instance=instance,
+            session_timeout_s=session_timeout_s,
+        ),
+        topics=load_topics(),
+        roads=roads or ROADS,
+        policy=policy or POLICY,
+        policy_base=POLICY,
+        speed=speed,
+    )
+
+    def on_owned(partitions: frozenset[int]) -> None:
+        if json:
+            say_json({"event": "owned", "partitions": sorted(partitions)})
+        else:
+            note(f"owns {len(partitions)} of {settings.topics.area_partitions} partitions")
+
+    return run_service(settings, on_owned)
+
+
+def gateway(
+    *, bootstrap_servers: NeededServers, http: Http = DEFAULT_HTTP, json: Json = False
+) -> int:
+    """Run one gateway until SIGTERM."""
+    from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - slow
+
+    _log_to_stderr()
+    try:
+        listener = listen(http)
+    except ValueError as fault:
+        note(f"xiaohe: {fault}")
+        return 2
+
+    def on_ready() -> None:
+        if json:
+            say_json({"event": "ready", "http": address_of(listener)})
+        else:
+            note(f"listening on http://{address_of(listener)}/")
+
+    run_gateway(listener, bootstrap_servers, load_topics(), on_ready)
+    return 0
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _log_to_stderr() -> None:
+    """Keep standard output for what a program may read."""
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))

@@ -1,0 +1,127 @@
+"""``xiaohe up`` and ``xiaohe status``: everything on this machine, and how it is."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+from cyclopts import Parameter
+
+from xiaohe.broker import Broker, BrokerStatus
+from xiaohe.commands.options import DataDir, Http, Json, PolicyFile, Roads, RosterFile, Servers
+from xiaohe.output import note, say, say_json
+from xiaohe.places import DATA_DIR
+from xiaohe.stack import Event, Stack, StackOptions, read_record
+
+DEFAULT_HTTP = "127.0.0.1:8080"
+
+Count = Annotated[int, Parameter(name="--workers", help="How many workers.")]
+
+
+def up(
+    *,
+    roads: Roads = None,
+    roster: RosterFile = None,
+    policy: PolicyFile = None,
+    data_dir: DataDir = DATA_DIR,
+    http: Http = DEFAULT_HTTP,
+    workers: Count = 1,
+    bootstrap_servers: Servers = None,
+    json: Json = False,
+) -> int:
+    """Run broker, topics, worker and gateway in the foreground until Ctrl-C.
+
+    The broker is its own unless --bootstrap-servers names another. A roads file that is raw is
+    noded first. A part that dies is started again.
+    """
+    if workers < 1:
+        note("xiaohe: --workers must be 1 or more")
+        return 2
+    options = StackOptions(
+        data_dir=data_dir.absolute(),
+        roads=roads,
+        roster=roster,
+        policy=policy,
+        http=http,
+        workers=workers,
+        bootstrap_servers=bootstrap_servers,
+    )
+    return asyncio.run(_run(options, json=json))
+
+
+async def _run(options: StackOptions, *, json: bool) -> int:
+    asked_to_end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_end.set)
+
+    def on_event(event: Event) -> None:
+        if event["event"] == "progress":
+            note(f"… {event['what']}")
+        elif json:
+            say_json(event)
+        else:
+            note(f"{event['part']} was started again (process {event['pid']})")
+
+    running = asyncio.create_task(_run_until_failed(Stack(options, on_event), json=json))
+    asking = asyncio.create_task(asked_to_end.wait())
+    await asyncio.wait([running, asking], return_when=asyncio.FIRST_COMPLETED)
+    if not running.done():
+        running.cancel()  # leaving the stack ends all parts, ready or not
+    asking.cancel()
+    try:
+        await running
+    except asyncio.CancelledError:
+        note("ended")
+    return 0
+
+
+async def _run_until_failed(stack: Stack, *, json: bool) -> None:
+    async with stack:
+        if json:
+            say_json(
+                {
+                    "event": "ready",
+                    "bootstrap_servers": stack.bootstrap_servers,
+                    "http": stack.http,
+                    "pids": stack.pids,
+                }
+            )
+        else:
+            note(f"ready: Kafka on {stack.bootstrap_servers}, http://{stack.http}/; Ctrl-C ends it")
+        raise await stack.wait_failed()
+
+
+def status(*, data_dir: DataDir = DATA_DIR, json: Json = False) -> int:
+    """Show what runs on a data folder and how it is. Exit status 1 where nothing runs."""
+    found = _status(data_dir)
+    if json:
+        say_json(found)
+    else:
+        for name, value in found.items():
+            say(f"{name:18} {value}")
+    return 0 if found["running"] else 1
+
+
+def _status(data_dir: Path) -> Event:
+    record = read_record(data_dir)
+    broker = Broker.status(data_dir / "broker")
+    running = record is not None and psutil.pid_exists(int(str(record["pid"])))
+    return {
+        "running": running,
+        "bootstrap_servers": record["bootstrap_servers"] if running and record else None,
+        "http": record["http"] if running and record else None,
+        "pids": record["pids"] if running and record else None,
+        "broker": "answering"
+        if broker.answering
+        else "running"
+        if broker.running
+        else "not running",
+    }
+
+
+def _how(broker: BrokerStatus) -> str:
+    if broker.answering:
+        return "answers"
+    return "does not answer" if broker.running else "does not run"

@@ -1,0 +1,20 @@
+"""``xiaohe verify``: the account of what came in and what became of it, from the topics alone."""
+
+import asyncio
+
+from xiaohe.commands.options import DataDir, Json, Servers
+from xiaohe.commands.servers import servers_of
+from xiaohe.places import DATA_DIR
+from xiaohe.topics import load_topics
+from xiaohe.verify import verify_command
+
+
+def verify(
+    *, bootstrap_servers: Servers = None, data_dir: DataDir = DATA_DIR, json: Json = False
+) -> int:
+    """Read only the topics and account for every alert: nothing lost, nothing twice, no gaps.
+
+    Exit status 1 where anything does not hold.
+    """
+    servers = servers_of(bootstrap_servers, data_dir)
+    return asyncio.run(verify_command(servers, load_topics(), json=json))
