@@ -59,9 +59,7 @@ class EdgeShapes:
         metres = projection.many_to_m(degrees)
         plane_m = np.hypot(*np.diff(metres, axis=0).T)
         ground_m = ground_distances_m(*degrees[:-1].T, *degrees[1:].T)
-        between = start[1:-1] - 1  # the step from one edge's last point to the next one's first
-        plane_m[between] = 0.0
-        ground_m[between] = 0.0
+        ground_m[start[1:-1] - 1] = 0.0  # from one edge's last point to the next one's first
         plane_sum = np.concatenate(([0.0], np.cumsum(plane_m)))
         along_m = plane_sum - np.repeat(plane_sum[start[:-1]], counts)
         length_m = np.add.reduceat(np.append(ground_m, 0.0), start[:-1])

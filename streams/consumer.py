@@ -7,8 +7,23 @@ nothing was committed before, and anybody can move them by hand. The log is the 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from faust.transport.drivers.aiokafka import Consumer
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
+
+FETCH_WAIT_MS = 100
+"""How long a fetch may wait at the end of the topics. Faust has it fixed at 1,500 ms, and a fetch
+that was sent before the seek of a take-over keeps the first one behind it waiting for so long."""
+
+
+class _ConsumerThread(AIOKafkaConsumerThread):
+    """Makes the consumer with a fetch wait of our own."""
+
+    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        assert consumer._fetch_max_wait_ms > FETCH_WAIT_MS  # noqa: SLF001 - no other way in
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - read when it starts
+        return consumer
 
 
 class LogConsumer(Consumer):
@@ -26,6 +41,9 @@ class LogConsumer(Consumer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self._next_offsets = next_offsets
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek all owned partitions; what Faust takes for their committed offsets."""

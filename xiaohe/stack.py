@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 import orjson
+import psutil
 
 from xiaohe.broker import Broker
 from xiaohe.cluster import apply
@@ -83,6 +85,7 @@ class Stack:
         self._failed: asyncio.Future[StackFailed] | None = None
         self._broker: Broker | None = None
         self._parts: dict[str, Part] = {}
+        self._recorded = False
         self.topics: Topics = load_topics()
         self.bootstrap_servers = options.bootstrap_servers or ""
         self.http = options.http
@@ -125,6 +128,12 @@ class Stack:
     async def _start(self) -> None:
         options = self._options
         options.data_dir.mkdir(parents=True, exist_ok=True)
+        running = read_record(options.data_dir)
+        if running is not None:
+            raise StackFailed(
+                f"xiaohe already runs on {options.data_dir} (process {running['pid']}, "
+                f"http://{running['http']}/): end that one, or name another folder with --data-dir"
+            )
         roads = await asyncio.to_thread(_usable_roads, options)
         entries = await asyncio.to_thread(_roster_entries, options)
         listener = listen(options.http)
@@ -283,8 +292,8 @@ class Stack:
             await self._parts["gateway"].stop()
         if self._broker is not None and self._broker.started_here:
             await asyncio.to_thread(self._broker.stop)
-        record = record_path(self._options.data_dir)
-        record.unlink(missing_ok=True)
+        if self._recorded:
+            record_path(self._options.data_dir).unlink(missing_ok=True)
 
     # --- told
 
@@ -294,6 +303,7 @@ class Stack:
     def _write_record(self) -> None:
         record = {
             "pid": os.getpid(),
+            "at_s": time.time(),
             "bootstrap_servers": self.bootstrap_servers,
             "http": self.http,
             "pids": self.pids,
@@ -303,6 +313,7 @@ class Stack:
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as written:
                 written.write(orjson.dumps(record))
             Path(written.name).replace(path)
+            self._recorded = True
 
 
 def record_path(data_dir: Path) -> Path:
@@ -311,12 +322,14 @@ def record_path(data_dir: Path) -> Path:
 
 
 def read_record(data_dir: Path) -> Event | None:
-    """Give what a running stack said of itself, or None."""
+    """Give what a running stack said of itself, or None where none runs."""
     try:
         found = json.loads(record_path(data_dir).read_bytes())
-    except (OSError, ValueError):
+        process = psutil.Process(found["pid"])
+        # The same number may be another process by now.
+        return found if process.create_time() <= found["at_s"] else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _program() -> list[str]:

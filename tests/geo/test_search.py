@@ -106,6 +106,28 @@ def test_the_quicker_way_is_taken_not_the_shorter():
     assert field(network, "bd", 0.0, "walk").route(maps.spot(network, "ab", 0.0)) == ("ab",)
 
 
+def test_the_farther_end_of_a_road_may_be_the_quicker_way():
+    """From near the far end of a long street the way over that end is shorter, though the search
+    from the site comes to the near end first."""
+    drawing = """
+        a-b----------------c
+          |                |
+          d-----e----------f
+    """
+    network = maps.network(drawing)
+    here = field(network, "ab", 0.5)
+    assert eta_m(here, "bc", 0.9) == pytest.approx(50 + 0.9 * 850, rel=1e-3)
+    slow = maps.network(drawing, {"bc": {"maxspeed_kmh": 9.0}})
+    assert field(slow, "ab", 0.5).route(maps.spot(slow, "bc", 0.9)) == (
+        "bc",
+        "cf",
+        "ef",
+        "de",
+        "bd",
+        "ab",
+    )
+
+
 def test_a_route_names_each_road_once_in_a_row():
     """Pieces of one road that follow each other are one entry."""
     network = maps.network("a-b-c-d", {"ab": {"road_id": "r"}, "bc": {"road_id": "r"}})
@@ -253,6 +275,18 @@ def test_a_closed_road_is_not_passed_through():
     assert field(network, "bc", 0.5).route(start) == ("ab", "bc")
     closed = field(network, "bc", 0.5, closed=["ab"])
     assert closed.route(maps.spot(network, "ad", 0.5)) == ("ad", "de", "ef", "cf", "bc")
+
+
+def test_members_do_not_pass_through_a_closed_road():
+    """The member beyond it comes round the other way, one on it straight off."""
+    network = maps.network(LADDER)
+    live = LivePositions(Snapper(network))
+    live.move("beyond", *network.point_at(maps.spot(network, "ad", 0.5)), 0)
+    live.move("on it", *network.point_at(maps.spot(network, "ab", 0.1)), 0)
+    found = list(field(network, "bc", 0.5, closed=["ab"]).members(live))
+    assert [reached.member_id for reached in found] == ["on it", "beyond"]
+    assert found[0].distance_m == pytest.approx(180 + 100, rel=1e-3)
+    assert found[1].distance_m == pytest.approx(100 + 400 + 200 + 100, rel=1e-3)
 
 
 def test_who_stands_on_a_closed_road_leaves_along_it():

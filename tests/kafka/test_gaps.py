@@ -45,13 +45,14 @@ async def test_kill_9_at_each_gap_loses_nothing_and_decides_nothing_twice(cluste
         worker = await cluster.worker(owns=False, instance="w", gap=gap, nth=nth)
         ended = asyncio.create_task(worker.wait())
         while not ended.done():
-            await cluster.traffic(4)
+            await cluster.traffic(2)
+            await asyncio.sleep(0.1)  # a rate, not a wait
         assert ended.result() == -signal.SIGKILL, gap
     last = await cluster.worker(instance="w")
     await cluster.traffic(10)
     counted = await cluster.settled()
     assert await cluster.stop(last) == 0
-    assert counted["alerts"] > 10 * len(GAPS)
+    assert counted["alerts"] > 5 * len(GAPS)
     assert counted["order_copies"] > 0, "no publication was repeated: the gaps were not met"
 
 

@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 from typing import Annotated
 
-import psutil
 from cyclopts import Parameter
 
 from xiaohe.broker import Broker, BrokerStatus
@@ -106,19 +105,10 @@ def status(*, data_dir: DataDir = DATA_DIR, json: Json = False) -> int:
 
 def _status(data_dir: Path) -> Event:
     record = read_record(data_dir)
-    broker = Broker.status(data_dir / "broker")
-    running = record is not None and psutil.pid_exists(int(str(record["pid"])))
-    return {
-        "running": running,
-        "bootstrap_servers": record["bootstrap_servers"] if running and record else None,
-        "http": record["http"] if running and record else None,
-        "pids": record["pids"] if running and record else None,
-        "broker": "answering"
-        if broker.answering
-        else "running"
-        if broker.running
-        else "not running",
-    }
+    found: Event = {"running": record is not None}
+    for name in ("bootstrap_servers", "http", "pids"):
+        found[name] = None if record is None else record[name]
+    return found | {"broker": _how(Broker.status(data_dir / "broker"))}
 
 
 def _how(broker: BrokerStatus) -> str:
