@@ -20,13 +20,8 @@ class AddressTaken(Exception):
 
 
 def listen(http: str) -> socket.socket:
-    """Listen on ``host:port`` (port 0: any free one).
-
-    Raises AddressTaken, and ValueError where the text is no address.
-    """
+    """Listen on ``host:port`` (port 0: any free one). Raises AddressTaken."""
     host, _, port_text = http.rpartition(":")
-    if not host or not port_text.isdigit():
-        raise ValueError(f"{http!r} is no address: write HOST:PORT, such as 127.0.0.1:8080")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

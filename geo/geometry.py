@@ -126,26 +126,32 @@ class EdgeIndex:
         """Return the edge nearest to (x, y) within ``max_m``; of equals the lowest number."""
         if not len(self._edges):
             return None
-        point = shapely.Point(x, y)
-        found = self._tree.query_nearest(point, max_distance=max_m, all_matches=True)
+        point = shapely.points(x, y)
+        found, distances = self._tree.query_nearest(
+            point, max_distance=max_m, return_distance=True, all_matches=True
+        )
         if not len(found):
             return None
-        return self._measure(int(self._edges[found].min()), point)
+        edge = int(self._edges[found[0]] if len(found) == 1 else self._edges[found].min())
+        return self._measure(edge, point, float(distances[0]))
 
     def nearest_of(self, x: float, y: float, max_m: float, among: set[int]) -> Nearest | None:
         """Return the nearest within ``max_m`` of the edges in ``among``."""
         if not len(self._edges):
             return None
-        point = shapely.Point(x, y)
+        point = shapely.points(x, y)
         found = self._edges[self._tree.query(point, predicate="dwithin", distance=max_m)]
-        measured = [self._measure(edge, point) for edge in sorted(found.tolist()) if edge in among]
+        measured = [
+            self._measure(edge, point, float(shapely.distance(self._lines[edge], point)))
+            for edge in found.tolist()
+            if edge in among
+        ]
         return min(measured, key=lambda near: (near.distance_m, near.edge), default=None)
 
-    def _measure(self, edge: int, point: shapely.Point) -> Nearest:
-        line = self._lines[edge]
-        frac = float(shapely.line_locate_point(line, point, normalized=True))
+    def _measure(self, edge: int, point: shapely.Point, distance_m: float) -> Nearest:
+        frac = float(shapely.line_locate_point(self._lines[edge], point, normalized=True))
         if frac < SHARE_ROUNDING:
             frac = 0.0
         elif frac > 1.0 - SHARE_ROUNDING:
             frac = 1.0
-        return Nearest(edge, frac, float(shapely.distance(line, point)))
+        return Nearest(edge, frac, distance_m)

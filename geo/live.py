@@ -117,7 +117,7 @@ class LivePositions:
             if not _believable(before, fix):
                 doubted = self._tracks[member_id] = replace(before, suspect=fix)
                 return doubted
-        site = self.snapper.snap(lon, lat)
+        near = self.snapper.nearest(lon, lat)
         track = Track(
             lon=lon,
             lat=lat,
@@ -125,9 +125,9 @@ class LivePositions:
             accuracy_m=accuracy_m,
             speed_mps=speed_mps,
             course_deg=course_deg,
-            spot=None if site is None else site.spot,
-            road_id=None if site is None else site.road_id,
-            off_road_m=None if site is None else site.off_road_m,
+            spot=None if near is None else Spot(near.edge, near.frac),
+            road_id=None if near is None else self._network.road_of(near.edge),
+            off_road_m=None if near is None else near.distance_m,
         )
         self._tracks[member_id] = track
         self._place((member_id, False), track.spot)

@@ -61,16 +61,23 @@ class Snapper:
         ``prefer_road`` wins over a nearer road where it is within ``prefer_within_m``. None if
         no road is within ``max_m`` metres. Of equally near edges the lowest number is taken.
         """
-        x, y = self.network.projection.to_m(lon, lat)
-        index = self._index if mode is None else self.network.index(mode)
         near: Nearest | None = None
-        if prefer_road is not None:
-            edges = set(self.network.roads.get(prefer_road, ()))
-            near = index.nearest_of(x, y, min(prefer_within_m, max_m), edges) if edges else None
-        near = near or index.nearest(x, y, max_m)
+        edges = () if prefer_road is None else self.network.roads.get(prefer_road, ())
+        if edges:
+            x, y = self.network.projection.to_m(lon, lat)
+            reach_m = min(prefer_within_m, max_m)
+            near = self.network.index(mode).nearest_of(x, y, reach_m, set(edges))
+        near = near or self.nearest(lon, lat, max_m, mode)
         if near is None:
             return None
         return self._site(lon, lat, Spot(near.edge, near.frac), near.distance_m)
+
+    def nearest(
+        self, lon: float, lat: float, max_m: float = SNAP_MAX_M, mode: Mode | None = None
+    ) -> Nearest | None:
+        """Return only edge, share and distance of what ``snap`` finds: the quick way for fixes."""
+        x, y = self.network.projection.to_m(lon, lat)
+        return (self._index if mode is None else self.network.index(mode)).nearest(x, y, max_m)
 
     def snap_road(self, road_id: str) -> Site | None:
         """Return the point half way along the road's longest connected run.

@@ -188,10 +188,8 @@ class Brigade:
             value["course_deg"] = sends.course_deg
         if sends.alarm is None:
             return self._record("positions", value)
-        # A device repeats its alarm until it is heard: the same alarm has the same time.
-        alarm_id = self._in_distress.setdefault(
-            member_id, f"alarm:{member_id}:{value['fix_time']}"
-        )
+        alarm_id = f"alarm:{member_id}:{value['fix_time']}"
+        self._in_distress.setdefault(member_id, alarm_id)
         value["alarm"] = sends.alarm
         return Outgoing(
             "positions", self.area_id.encode(), orjson.dumps(value), "SOS",
@@ -365,8 +363,7 @@ class Brigade:
     def _note(
         self, now_ms: float, after_s: float, what: str, incident_id: str, member_id: str = ""
     ) -> None:
-        known = any(l.incident_id == incident_id and l.what == what for l in self._later)
-        if not known:
+        if not any((each.incident_id, each.what) == (incident_id, what) for each in self._later):
             at_ms = now_ms + 1000 * after_s
             self._said += 1
             self._later.append(_Later(at_ms, self._said, what, incident_id, member_id))

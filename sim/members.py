@@ -26,6 +26,9 @@ HOUR_S = 3600.0
 OUTCOMES = ("advised", "mediated", "put right", "handed to the police", "nothing found")
 """What a member reports in the end."""
 
+ALARMS_SENT = 2
+"""A device sends its alarm again with the next position, for the first may be lost."""
+
 DECLINE_REASONS = ("helping somebody", "e-bike broken down", "unwell")
 
 
@@ -131,7 +134,7 @@ class SimMember:
         self._error_m = (0.0, 0.0)
         self._lost_from_ms = now_ms + self._until_loss_ms()
         self._lost_until_ms: float = 0.0
-        self._alarm: str | None = None
+        self._alarms: list[str] = []
 
     # --- what others see and do
 
@@ -178,7 +181,7 @@ class SimMember:
 
     def call_for_help(self, alarm: str, now_ms: float) -> None:
         """Press the red button; the member stays where they are until ``relieved``."""
-        self._alarm = alarm
+        self._alarms = [alarm] * ALARMS_SENT
         self._plan = None
         self._stand(now_ms)
         self._lost_until_ms = 0.0
@@ -289,7 +292,7 @@ class SimMember:
 
     def _back_to_patrol(self, now_ms: float) -> None:
         self._plan = None
-        self._alarm = None
+        self._alarms = []
         self.doing = "patrol"
         self._stand(now_ms)
         self._stop_ms = now_ms + 1000 * self._habits.patrol_stop.draw_s(self._chance)
@@ -354,5 +357,5 @@ class SimMember:
             accuracy_m=round(habits.gps_sigma_m * self._noise.uniform(0.8, 1.6), 1),
             speed_mps=round(mps, 1),
             course_deg=None if course_deg is None else round(course_deg, 1),
-            alarm=self._alarm,
+            alarm=self._alarms.pop() if self._alarms else None,
         )

@@ -5,6 +5,7 @@ Settings come from options, then ``XIAOHE_*`` variables, then ``xiaohe.toml``. E
 what to do next. With ``--json`` standard output holds one JSON object a line and nothing else.
 """
 
+import logging
 import sys
 from typing import NoReturn
 
@@ -99,6 +100,8 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run the program; give its exit status."""
+    # Kafka's client logs what it tries again by itself; what fails for good is an exception here.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         status = build()(arguments)
     except CycloptsError as fault:
@@ -119,6 +122,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
+    from xiaohe.places import FileUnreadable  # noqa: PLC0415 - the same
     from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
     from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
     from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
@@ -127,6 +131,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         AddressTaken,
         BrokerUnavailable,
         ClusterError,
+        FileUnreadable,
         OSError,
         PolicyError,
         RoadsFileError,

@@ -3,6 +3,7 @@
 ``python -m xiaohe.diagrams`` writes them anew; a test fails where the page is stale.
 """
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def order_diagram() -> str:
 
 def incident_diagram() -> str:
     """Draw the life of an incident; while it is live it stands where its furthest primary does."""
-    progress = [(a, "", b) for a, b in zip(LIVE, LIVE[1:], strict=False)]
+    progress = [(a, "", b) for a, b in itertools.pairwise(LIVE)]
     out = {(event, after) for (state, event), after in INCIDENT.items() if state in LIVE}
     arrows = [(state, e, after) for (state, e), after in INCIDENT.items() if state not in LIVE]
     live = "\n".join(f"    {line}" for line in _arrows(progress))

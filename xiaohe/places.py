@@ -10,3 +10,16 @@ POLICY = PACKAGE / "data" / "policy.yaml"
 
 DATA_DIR = Path(".xiaohe")
 """The default folder for what is kept while running: broker, logs."""
+
+
+class FileUnreadable(Exception):
+    """A file that was named cannot be read; the message says which and why."""
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file that a person named. Raises FileUnreadable."""
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        reason = fault.strerror or fault
+        raise FileUnreadable(f"{path}: {reason}: name a file that can be read") from None

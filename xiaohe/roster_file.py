@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from xiaohe.places import read_file
 from xiaohe.streams.bad_input import BadInput
 from xiaohe.streams.codec import decode_roster
 
@@ -20,11 +21,9 @@ class RosterFileError(Exception):
 
 
 def read_roster(path: Path) -> list[dict[str, object]]:
-    """Read and check a roster file. Raises RosterFileError with every bad entry."""
+    """Read and check a roster file. Raises RosterFileError with every bad entry, FileUnreadable."""
     try:
-        found = json.loads(path.read_bytes())
-    except OSError as fault:
-        raise RosterFileError(f"{path}: {fault.strerror}: name a file that can be read") from None
+        found = json.loads(read_file(path))
     except ValueError as fault:
         raise RosterFileError(f"{path} is not JSON: {fault}") from None
     if not isinstance(found, list):

@@ -23,12 +23,13 @@ import psutil
 
 from xiaohe.broker import Broker
 from xiaohe.cluster import apply
+from xiaohe.dispatch.policy import load_policy
 from xiaohe.gateway.serve import address_of, listen
 from xiaohe.geo.files import load_pieces
 from xiaohe.geo.importer import import_roads
 from xiaohe.geo.roads import RoadPiece, RoadsFileError, write_roads
 from xiaohe.parts import Part
-from xiaohe.places import POLICY, ROADS, ROSTER
+from xiaohe.places import POLICY, ROADS, ROSTER, read_file
 from xiaohe.roster_file import publish_missing, read_roster
 from xiaohe.topics import Topics, load_topics
 
@@ -134,6 +135,7 @@ class Stack:
                 f"xiaohe already runs on {options.data_dir} (process {running['pid']}, "
                 f"http://{running['http']}/): end that one, or name another folder with --data-dir"
             )
+        _check_policy(options)
         roads = await asyncio.to_thread(_usable_roads, options)
         entries = await asyncio.to_thread(_roster_entries, options)
         listener = listen(options.http)
@@ -356,6 +358,12 @@ def _holds(path: Path, pieces: tuple[RoadPiece, ...]) -> bool:
         return load_pieces(path)[0] == pieces
     except RoadsFileError:
         return False
+
+
+def _check_policy(options: StackOptions) -> None:
+    """Find a bad policy before anything is started. Raises PolicyError."""
+    if options.policy is not None:
+        load_policy(read_file(options.policy), base=POLICY.read_bytes())
 
 
 def _roster_entries(options: StackOptions) -> Iterable[dict[str, object]]:

@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from xiaohe.audit.ledger import FORGOTTEN_S, Ledger
 from xiaohe.audit.records import Finding, Kind, Record
+from xiaohe.output import note, say, say_json
 from xiaohe.topics import Topic, Topics
 
 SETTLE_S: Final = 10.0
@@ -28,6 +30,8 @@ READ_TIMEOUT_S: Final = 30.0
 
 RECORDS_AT_ONCE: Final = 2_000
 """Records held in memory at a time."""
+
+EXIT_HOLDS, EXIT_DOES_NOT_HOLD = 0, 1
 
 Take = Callable[[Record], None]
 
@@ -74,7 +78,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exit_status(self) -> int:
         """0 where everything holds, 1 where something does not."""
-        return 0 if self.holds else 1
+        return EXIT_HOLDS if self.holds else EXIT_DOES_NOT_HOLD
 
     def as_json(self) -> dict[str, object]:
         """Give the line that ``--json`` prints."""
@@ -87,9 +91,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def as_text(self) -> str:
         """Give the account for people."""
         lost = f" + lost {self.lost}" if self.lost else ""
+        accounted = f"decided {self.decided} + dead-lettered {self.dead_lettered}{lost}"
         lines = [
-            f"alerts in {self.alerts_in} = decided {self.decided}"
-            f" + dead-lettered {self.dead_lettered}{lost}",
+            f"alerts in {self.alerts_in} = {accounted}",
             f"incidents {self.incidents}",
             f"records ignored: {self.sent_again} sent again, {self.fenced} fenced off",
         ]
@@ -154,6 +158,24 @@ async def verify(
         return await _Reading(reader, topics, settle_s, forgotten_s).account()
     finally:
         await reader.stop()
+
+
+async def verify_command(bootstrap_servers: str, topics: Topics, *, json: bool) -> int:
+    """Verify and print: the account as one JSON object a line, or for people.
+
+    Gives the exit status: 0 where everything holds, 1 where something does not or where the
+    topics could not be read.
+    """
+    try:
+        account = await verify(bootstrap_servers, topics)
+    except (TopicsUnreadableError, KafkaError) as fault:
+        note(f"xiaohe verify: {fault}")
+        return EXIT_DOES_NOT_HOLD
+    if json:
+        say_json(account.as_json())
+    else:
+        say(account.as_text())
+    return account.exit_status
 
 
 class _Reading:

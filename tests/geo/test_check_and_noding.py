@@ -240,6 +240,18 @@ def test_streets_that_all_but_meet_in_one_point_are_noded_all_the_same():
     assert not [p for p in check_roads(pieces) if p.code in {"unnoded_junction", "near_miss"}]
 
 
+def test_noding_goes_round_until_nothing_is_left():
+    """A junction bends a way by up to the tolerance; what that makes it touch is noded as well."""
+    scribble = [
+        way("x", (-3.2, 0.8), (3.2, 2.4)),
+        way("y", (-2.4, 0.8), (-2.8, 1.6)),
+        way("z", (-2.4, 1.6), (-2.0, 0.4)),
+    ]
+    pieces = node_roads(scribble)
+    assert node_roads(pieces) == pieces
+    assert not any(p.code == "unnoded_junction" for p in check_roads(pieces))
+
+
 def test_a_noded_file_stays_as_it_is():
     """Noding twice is noding once, to the byte."""
     pieces = maps.pieces(SOUND)

@@ -47,6 +47,7 @@ class ToyCluster:
         self.seen: dict[str, list[Raw]] = {name: [] for name in READ}
         self.workers: list[Process] = []
         self.errors: dict[int, str] = {}
+        self.answers = True
         self._moved = asyncio.Condition()
         self._draw = random.Random(prefix)
         self._alerts = 0
@@ -97,7 +98,8 @@ class ToyCluster:
         """Answer half of the orders that are new, some of them after their deadline."""
         for raw in self.seen["dispatches"][self._looked_at :]:
             alert_id = json.loads(raw.value)["alert_id"]
-            if alert_id not in self._ordered and self._draw.random() < 0.5:
+            new = alert_id not in self._ordered
+            if self.answers and new and self._draw.random() < 0.5:
                 delay_s = self._draw.uniform(0, ANSWER_S_MAX)
                 self._answering.append(asyncio.create_task(self._send_later(delay_s, raw, alert_id)))
             self._ordered.add(alert_id)
@@ -198,6 +200,10 @@ class ToyCluster:
     def decisions(self) -> list[dict]:
         """Entries of the decisions log, as JSON."""
         return [json.loads(raw.value.partition(b"\n")[0]) for raw in self.seen["decisions"]]
+
+    def decided(self, kind: str) -> list[dict]:
+        """Decisions of one type."""
+        return [d for d in self.decisions() if d.get("record", {}).get("type") == kind]
 
     async def move_group_offsets(self, group: str) -> None:
         """Commit, by hand, the end of every input topic for a group that nobody is in."""

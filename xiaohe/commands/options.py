@@ -5,6 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+PORT_MAX = 65_535
+
+DEFAULT_HTTP = "127.0.0.1:8080"
+"""Where the gateway listens unless told otherwise."""
+
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object a line.")]
 DataDir = Annotated[
     Path, Parameter(name="--data-dir", help="Folder for what is kept while running.")
@@ -28,4 +33,29 @@ RosterFile = Annotated[
 PolicyFile = Annotated[
     Path | None, Parameter(name="--policy", help="Policy file, laid over the defaults.")
 ]
-Http = Annotated[str, Parameter(name="--http", help="Where the gateway listens, HOST:PORT.")]
+
+
+def _address(_: object, text: str) -> None:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
+        raise ValueError(f"{text!r} is no address: write HOST:PORT, such as {DEFAULT_HTTP}")
+
+
+def _positive(_: object, number: float) -> None:
+    if number <= 0:
+        raise ValueError("must be more than 0")
+
+
+Http = Annotated[
+    str,
+    Parameter(name="--http", help="Where the gateway listens, HOST:PORT.", validator=_address),
+]
+Workers = Annotated[int, Parameter(name="--workers", help="How many workers.", validator=_positive)]
+Speed = Annotated[
+    float,
+    Parameter(
+        name="--speed",
+        help="How much faster than the day: divides durations, multiplies speeds.",
+        validator=_positive,
+    ),
+]

@@ -2,17 +2,22 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import structlog
-from cyclopts import Parameter
 
-from xiaohe.commands.options import DataDir, Http, Json, NeededServers, PolicyFile, Roads
+from xiaohe.commands.options import (
+    DEFAULT_HTTP,
+    DataDir,
+    Http,
+    Json,
+    NeededServers,
+    PolicyFile,
+    Roads,
+    Speed,
+)
 from xiaohe.output import note, say_json
 from xiaohe.places import DATA_DIR, POLICY, ROADS
 from xiaohe.topics import load_topics
-
-DEFAULT_HTTP = "127.0.0.1:8080"
 
 
 def worker(
@@ -22,7 +27,7 @@ def worker(
     policy: PolicyFile = None,
     data_dir: DataDir = DATA_DIR,
     instance: str | None = None,
-    speed: Annotated[float, Parameter(show=False)] = 1.0,
+    speed: Speed = 1.0,
     session_timeout_s: float = 6.0,
     json: Json = False,
 ) -> int:
@@ -71,11 +76,7 @@ def gateway(
     from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - slow
 
     _log_to_stderr()
-    try:
-        listener = listen(http)
-    except ValueError as fault:
-        note(f"xiaohe: {fault}")
-        return 2
+    listener = listen(http)
 
     def on_ready() -> None:
         if json:

@@ -3,19 +3,22 @@
 import asyncio
 import signal
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from xiaohe.broker import Broker, BrokerStatus
-from xiaohe.commands.options import DataDir, Http, Json, PolicyFile, Roads, RosterFile, Servers
+from xiaohe.commands.options import (
+    DEFAULT_HTTP,
+    DataDir,
+    Http,
+    Json,
+    PolicyFile,
+    Roads,
+    RosterFile,
+    Servers,
+    Workers,
+)
 from xiaohe.output import note, say, say_json
 from xiaohe.places import DATA_DIR
 from xiaohe.stack import Event, Stack, StackOptions, read_record
-
-DEFAULT_HTTP = "127.0.0.1:8080"
-
-Count = Annotated[int, Parameter(name="--workers", help="How many workers.")]
 
 
 def up(
@@ -25,7 +28,7 @@ def up(
     policy: PolicyFile = None,
     data_dir: DataDir = DATA_DIR,
     http: Http = DEFAULT_HTTP,
-    workers: Count = 1,
+    workers: Workers = 1,
     bootstrap_servers: Servers = None,
     json: Json = False,
 ) -> int:
@@ -34,9 +37,6 @@ def up(
     The broker is its own unless --bootstrap-servers names another. A roads file that is raw is
     noded first. A part that dies is started again.
     """
-    if workers < 1:
-        note("xiaohe: --workers must be 1 or more")
-        return 2
     options = StackOptions(
         data_dir=data_dir.absolute(),
         roads=roads,
