@@ -1,21 +1,22 @@
 """What an alert does: opens an incident, corrects one, joins one, or says nothing new."""
 
+import msgspec
 from msgspec import Struct
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.choice import Chosen, choose, responsible_for
-from xiaohe.dispatch.deadlines import ACCEPT, ARRIVE
 from xiaohe.dispatch.draft import Draft, after
-from xiaohe.dispatch.filling import AID_SOURCE, fill, stand_down
+from xiaohe.dispatch.filling import AID_SOURCE, fill, stand_down, stand_down_surplus
 from xiaohe.dispatch.fingerprint import fingerprint
 from xiaohe.dispatch.ids import dispatch_id_of, incident_id_of
 from xiaohe.dispatch.inputs import Alert, Position
 from xiaohe.dispatch.ladder import notify_command
 from xiaohe.dispatch.place import Place, locate
 from xiaohe.dispatch.policy import Rules
-from xiaohe.dispatch.reinforcement import require_if_always
+from xiaohe.dispatch.reinforcement import backup_by_ms, require_if_always
 from xiaohe.dispatch.state import Incident, SeenAlert
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
+from xiaohe.dispatch.windows import begin
 from xiaohe.geo.projection import ground_distance_m
 
 REMEMBERED_MS = 30 * 86_400_000
@@ -42,25 +43,26 @@ def take_alert(draft: Draft, alert: Alert, distress: Distress | None = None) -> 
         return
     superseded = _seen(draft, alert.supersedes) if alert.supersedes is not None else None
     target = seen or superseded
-    if target is not None:
+    if target is not None and target.incident_id in draft.state.incidents:
         _correct(draft, target.incident_id, alert, mark)
         return
     if distress is not None and (same := _open_distress(draft, alert, distress)) is not None:
-        _attach(draft, same, alert, mark, "same")
+        attach(draft, same, alert.alert_id, mark, "same")
         return
     place = _locate(draft, alert)
     same = _same_matter(draft, alert, place)
     if same is not None:
-        _attach(draft, same, alert, mark, "same")
+        attach(draft, same, alert.alert_id, mark, "same")
         return
     _open(draft, alert, mark, place, distress)
 
 
 def _seen(draft: Draft, alert_id: str) -> SeenAlert | None:
     seen = draft.state.alerts.get(alert_id)
-    if seen is None or draft.stamp.received_ms - seen.received_ms > REMEMBERED_MS:
-        return None
-    return seen
+    if seen is None or draft.stamp.received_ms - seen.received_ms <= REMEMBERED_MS:
+        return seen
+    incident = draft.state.incidents.get(seen.incident_id)
+    return seen if incident is not None and incident.is_live else None
 
 
 def _rules(draft: Draft, alert: Alert) -> Rules:
@@ -124,11 +126,12 @@ def _distance_m(incident: Incident, position: Position) -> float:
     return ground_distance_m(here.lon, here.lat, position.lon, position.lat)
 
 
-def _attach(draft: Draft, incident_id: str, alert: Alert, mark: str, relation: str) -> None:
+def attach(draft: Draft, incident_id: str, alert_id: str, mark: str, relation: str) -> None:
+    """Record that an alert belongs to an incident, and from now on to no other."""
     draft.emit(
         f.AlertAttached(
             incident_id=incident_id,
-            alert_id=alert.alert_id,
+            alert_id=alert_id,
             fingerprint=mark,
             relation=relation,
         )
@@ -142,7 +145,8 @@ def _open(draft: Draft, alert: Alert, mark: str, place: Place, distress: Distres
     finder = _finder(draft, alert)
     odd = (*place.odd, *_odd_date(alert, received_ms))
     if alert.reported_by is not None and finder is None:
-        odd = (*odd, "reporter_not_free")
+        known = alert.reported_by in draft.world.members(draft.state.area_id)
+        odd = (*odd, "reporter_not_free" if known else "reporter_unknown")
     if alert.supersedes is not None:
         odd = (*odd, "supersedes_unknown")
     draft.emit(
@@ -161,7 +165,7 @@ def _open(draft: Draft, alert: Alert, mark: str, place: Place, distress: Distres
             off_road_m=place.off_road_m,
             odd=odd,
             received_ms=received_ms,
-            accept_by_ms=after(received_ms, rules.accept_s),
+            accept_by_ms=after(received_ms, rules.accept_s) if finder is None else None,
             arrive_by_ms=after(received_ms, rules.arrive_s),
             needed=alert.needed or rules.needed,
             skills=alert.skills,
@@ -174,12 +178,16 @@ def _open(draft: Draft, alert: Alert, mark: str, place: Place, distress: Distres
     )
     if finder is not None:
         _on_scene_already(draft, incident_id, finder)
-    else:
-        draft.set_deadline(incident_id, ACCEPT, after(received_ms, rules.accept_s))
-        draft.set_deadline(incident_id, ARRIVE, after(received_ms, rules.arrive_s))
-    if distress is not None:
-        _relieve(draft, distress.member_id)
-        notify_command(draft, incident_id, alert.category)
+    start(draft, incident_id)
+
+
+def start(draft: Draft, incident_id: str) -> None:
+    """Let an incident begin, or begin anew: its windows, its ladder, its orders."""
+    incident = draft.incident(incident_id)
+    begin(draft, incident_id)
+    if incident.distress_of is not None:
+        _relieve(draft, incident.distress_of)
+        notify_command(draft, incident_id, incident.category)
     require_if_always(draft, incident_id)
     fill(draft, incident_id)
 
@@ -187,7 +195,8 @@ def _open(draft: Draft, alert: Alert, mark: str, place: Place, distress: Distres
 def _finder(draft: Draft, alert: Alert) -> str | None:
     """Give the member on the spot who reported it, if they can take it."""
     member_id = alert.reported_by
-    if member_id is None or draft.world.roster.get(member_id) is None:
+    # Whether a member of another area is free is that area's to know.
+    if member_id is None or member_id not in draft.world.members(draft.state.area_id):
         return None
     return member_id if member_id not in draft.state.holding else None
 
@@ -230,35 +239,55 @@ def _odd_date(alert: Alert, received_ms: int) -> tuple[str, ...]:
 
 def _correct(draft: Draft, incident_id: str, alert: Alert, mark: str) -> None:
     """Take a correction; it decides again only while somebody may still have to be chosen."""
-    _attach(draft, incident_id, alert, mark, "correction")
+    attach(draft, incident_id, alert.alert_id, mark, "correction")
     incident = draft.incident(incident_id)
     if not incident.is_live:
         return
     place = _locate(draft, alert)
-    rules = _rules(draft, alert)
-    draft.emit(
-        f.IncidentUpdated(
-            incident_id=incident_id,
-            by="alert",
-            reason="correction",
-            category=alert.category,
-            priority=alert.priority,
-            # What became an emergency stays one: nobody is put at ease by a correction.
-            mode=draft.mode_for(alert.priority) if incident.mode != "emergency" else None,
-            position=alert.position,
-            place=place.place,
-            road_id=place.road_id,
-            off_road_m=place.off_road_m,
-            responsible=responsible_for(draft.state, draft.world, place.road_id, draft.at_ms),
-            needed=alert.needed or rules.needed,
-            skills=alert.skills,
-        )
+    # One that does not know where, or knows no more than the road, takes no better place away.
+    known = incident.place is not None and alert.position is None
+    moves = place.place is not None and not (known and place.road_id == incident.road_id)
+    needed = enough_for(incident, alert.needed or _rules(draft, alert).needed)
+    update = f.IncidentUpdated(
+        incident_id=incident_id,
+        by="alert",
+        reason="correction",
+        category=alert.category,
+        priority=alert.priority,
+        # What became an emergency stays one: nobody is put at ease by a correction.
+        mode=draft.mode_for(alert.priority) if incident.mode != "emergency" else None,
+        # Whoever is on scene sees for themselves how many it takes, and asks for backup.
+        needed=None if incident.is_attended else needed,
+        skills=alert.skills,
+        forces=alert.forces,
     )
-    decide_again(draft, incident_id)
+    draft.emit(relocated(draft, update, place, alert.position) if moves else update)
+    if not incident.is_attended:
+        decide_again(draft, incident_id)
+
+
+def relocated(
+    draft: Draft, update: f.IncidentUpdated, place: Place, position: Position | None
+) -> f.IncidentUpdated:
+    """Let an update say that the incident is at another place, and who answers for that."""
+    return msgspec.structs.replace(
+        update,
+        relocated=True,
+        position=position,
+        place=place.place,
+        road_id=place.road_id,
+        off_road_m=place.off_road_m,
+        responsible=responsible_for(draft.state, draft.world, place.road_id, draft.at_ms),
+    )
+
+
+def enough_for(incident: Incident, needed: int) -> int:
+    """Give how many are needed from now on: a smaller number calls nobody back."""
+    return max(needed, sum(o.is_taken for o in incident.open_orders("primary")))
 
 
 def decide_again(draft: Draft, incident_id: str) -> None:
-    """Choose anew after what is known has changed, while nobody is on scene.
+    """Choose anew after what is known has changed.
 
     Windows keep counting from the first receipt. Whoever has accepted goes on; an offer that
     would not be made any more is taken back, and the member may be asked again later.
@@ -266,8 +295,8 @@ def decide_again(draft: Draft, incident_id: str) -> None:
     incident = draft.incident(incident_id)
     rules = draft.rules(incident)
     _move_windows(draft, incident, rules)
-    if incident.state == "on_scene":
-        return
+    stand_down_surplus(draft, incident_id, "primary")
+    incident = draft.incident(incident_id)
     for offer in incident.open_orders("primary"):
         if offer.is_taken:
             continue
@@ -281,9 +310,11 @@ def decide_again(draft: Draft, incident_id: str) -> None:
 
 
 def _move_windows(draft: Draft, incident: Incident, rules: Rules) -> None:
-    accept_by_ms = after(incident.received_ms, rules.accept_s)
+    accept_by_ms = after(incident.received_ms, rules.accept_s) if incident.is_measured else None
     arrive_by_ms = after(incident.received_ms, rules.arrive_s)
-    if (accept_by_ms, arrive_by_ms) == (incident.accept_by_ms, incident.arrive_by_ms):
+    backup_ms = backup_by_ms(draft, incident) if incident.backup_wanted else None
+    before = (incident.accept_by_ms, incident.arrive_by_ms, incident.backup_by_ms)
+    if (accept_by_ms, arrive_by_ms, backup_ms) == before:
         return
     draft.emit(
         f.IncidentUpdated(
@@ -292,9 +323,7 @@ def _move_windows(draft: Draft, incident: Incident, rules: Rules) -> None:
             reason="windows",
             accept_by_ms=accept_by_ms,
             arrive_by_ms=arrive_by_ms,
+            backup_by_ms=backup_ms,
         )
     )
-    if incident.due_ms(ACCEPT) is not None:
-        draft.set_deadline(incident.incident_id, ACCEPT, accept_by_ms)
-    if incident.due_ms(ARRIVE) is not None:
-        draft.set_deadline(incident.incident_id, ARRIVE, arrive_by_ms)
+    begin(draft, incident.incident_id)

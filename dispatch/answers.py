@@ -5,25 +5,30 @@ known is nothing; any other answer to an ended order, or to somebody else's, is 
 """
 
 from xiaohe.dispatch import facts as f
-from xiaohe.dispatch.deadlines import ACCEPT, ARRIVE, BACKUP, LAPSE, OFFER, PROGRESS, of_order
-from xiaohe.dispatch.draft import Draft, Refused, after
+from xiaohe.dispatch.deadlines import ACCEPT, ARRIVE, BACKUP, LAPSE, OFFER, of_order
+from xiaohe.dispatch.draft import Draft, Refused
 from xiaohe.dispatch.filling import (
     fill,
     stand_down_all,
     stand_down_surplus,
+    wanted,
     watch_for_no_show,
 )
 from xiaohe.dispatch.inputs import MemberAction
 from xiaohe.dispatch.lifecycle import ORDER_PROGRESS
-from xiaohe.dispatch.prediction import gap_m, predict_by_position
+from xiaohe.dispatch.prediction import gap_m, look_at_progress, predict_by_position
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.reinforcement import require_backup
 from xiaohe.dispatch.state import Incident, Order
+from xiaohe.dispatch.windows import settle
 
 TO_AN_ORDER = frozenset({"accept", "decline", "en_route", "arrive", "request_backup", "complete"})
 ABOUT_DUTY = frozenset({"on_duty", "off_duty", "break", "resume"})
 ABOUT_MATTERS = frozenset({"report", "sighting", "check", "rectified", "note"})
 """The contract has these for work that is no incident."""
+
+COMES_AFTER_ALL = frozenset({"accept", "en_route", "arrive", "complete"})
+"""Answers by which a member takes an order that had lapsed."""
 
 SAYS_STATE = {"accept": "accepted", "en_route": "en_route", "arrive": "arrived"}
 SAYS_END = {"decline": "declined", "complete": "completed"}
@@ -53,10 +58,15 @@ def _holds(draft: Draft, action: MemberAction) -> bool:
 
 def _declare(draft: Draft, action: MemberAction) -> None:
     member_id = action.member_id
+    until_ms = draft.world.roster.next_boundary_ms(member_id, draft.stamp.received_ms)
     if action.action in {"break", "resume"}:
-        draft.emit(f.BreakDeclared(member_id=member_id, on_break=action.action == "break"))
+        on_break = action.action == "break"
+        draft.emit(
+            f.BreakDeclared(
+                member_id=member_id, on_break=on_break, until_ms=until_ms if on_break else None
+            )
+        )
     else:
-        until_ms = draft.world.roster.next_boundary_ms(member_id, draft.stamp.received_ms)
         draft.emit(
             f.DutyDeclared(
                 member_id=member_id,
@@ -74,10 +84,10 @@ def _answer(draft: Draft, action: MemberAction) -> None:
     if _is_known(order, action.action):
         return
     if not order.is_open:
-        if action.action == "accept" and _may_revive(draft, incident, order):
-            _accept_and_go(draft, incident.incident_id, order.dispatch_id)
-            return
-        raise Refused(Reason.ORDER_ENDED, f"{order.dispatch_id} ended: {order.end}")
+        if action.action not in COMES_AFTER_ALL or not _may_revive(draft, incident, order):
+            raise Refused(Reason.ORDER_ENDED, f"{order.dispatch_id} ended: {order.end}")
+        if action.action != "accept":
+            accept(draft, incident.incident_id, order.dispatch_id, implied=True)
     match action.action:
         case "accept":
             _accept_and_go(draft, incident.incident_id, order.dispatch_id)
@@ -123,13 +133,15 @@ def _is_known(order: Order, action: str) -> bool:
 
 
 def _may_revive(draft: Draft, incident: Incident, order: Order) -> bool:
-    """A lapsed order may still be accepted while nobody has and the member is free."""
+    """A lapsed order may still be accepted while too few have and the member is free."""
+    taken = sum(o.is_taken for o in incident.open_orders(order.acting))
     return (
         incident.is_live
         and order.end == "lapsed"
         and order.accepted_ms is None
         and order.member_id not in draft.state.holding
-        and not any(o.is_taken for o in incident.open_orders(order.acting))
+        and taken < wanted(incident, order.acting)
+        and order in incident.orders[incident.tried_from :]
     )
 
 
@@ -148,20 +160,20 @@ def accept(draft: Draft, incident_id: str, dispatch_id: str, *, implied: bool = 
     """Record that the member takes the order; the others who were asked are stood down."""
     order = _of(draft, incident_id, dispatch_id)
     incident = draft.incident(incident_id)
+    if order.acting == "primary":
+        settle(draft, incident_id, ACCEPT)
     draft.emit(
         f.MemberAccepted(
             incident_id=incident_id,
             dispatch_id=dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             implied=implied,
             gap_m=gap_m(draft, incident, order.member_id),
         )
     )
     for name in (OFFER, LAPSE):
         draft.set_deadline(incident_id, of_order(name, dispatch_id), None)
-    if order.acting == "primary":
-        draft.set_deadline(incident_id, ACCEPT, None)
     stand_down_surplus(draft, incident_id, order.acting)
 
 
@@ -169,21 +181,10 @@ def _watch(draft: Draft, incident_id: str, dispatch_id: str) -> None:
     """See to it that somebody who is coming does come."""
     if _of(draft, incident_id, dispatch_id).acting == "primary":
         watch_for_no_show(draft, incident_id, dispatch_id)
-    _watch_progress(draft, incident_id, dispatch_id)
+    turnout_s = draft.rules(draft.incident(incident_id)).turnout_s
+    look_at_progress(draft, incident_id, dispatch_id, turnout_s)
     predict_by_position(draft, incident_id, dispatch_id)
     fill(draft, incident_id)
-
-
-def _watch_progress(draft: Draft, incident_id: str, dispatch_id: str) -> None:
-    """Look after ``turnout_s`` whether the member moves, or earlier if they fall silent."""
-    order = _of(draft, incident_id, dispatch_id)
-    rules = draft.rules(draft.incident(incident_id))
-    due_ms = after(draft.at_ms, rules.turnout_s)
-    track = draft.world.live.track(order.member_id)
-    if track is not None:
-        silent_ms = after(track.fix_ms, rules.silent_s)
-        due_ms = min(due_ms, silent_ms) if silent_ms > draft.at_ms else due_ms
-    draft.set_deadline(incident_id, of_order(PROGRESS, dispatch_id), due_ms)
 
 
 def set_out(draft: Draft, incident_id: str, dispatch_id: str, *, implied: bool = False) -> None:
@@ -196,7 +197,7 @@ def set_out(draft: Draft, incident_id: str, dispatch_id: str, *, implied: bool =
             incident_id=incident_id,
             dispatch_id=dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             implied=implied,
         )
     )
@@ -210,21 +211,21 @@ def arrive(draft: Draft, incident_id: str, dispatch_id: str, *, by: str) -> None
     if order.state in {"ordered", "accepted"}:
         set_out(draft, incident_id, dispatch_id, implied=True)
     fact = f.MemberArrived if order.acting == "primary" else f.BackupArrived
+    settle(draft, incident_id, ARRIVE)
+    if order.acting == "backup":
+        settle(draft, incident_id, BACKUP)
     draft.emit(
         fact(
             incident_id=incident_id,
             dispatch_id=dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             by=by,
         )
     )
-    draft.set_deadline(incident_id, ARRIVE, None)
     for deadline in draft.incident(incident_id).deadlines:
         if deadline.name.endswith(f":{dispatch_id}"):
             draft.set_deadline(incident_id, deadline.name, None)
-    if order.acting == "backup":
-        draft.set_deadline(incident_id, BACKUP, None)
 
 
 def _complete(draft: Draft, incident_id: str, dispatch_id: str, outcome: str | None) -> None:
@@ -236,7 +237,7 @@ def _complete(draft: Draft, incident_id: str, dispatch_id: str, outcome: str | N
             incident_id=incident_id,
             dispatch_id=dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             outcome=outcome,
         )
     )
@@ -257,7 +258,7 @@ def _decline(draft: Draft, incident: Incident, order: Order, reason: str | None)
             incident_id=incident.incident_id,
             dispatch_id=order.dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             reason=reason,
         )
     )

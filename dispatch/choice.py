@@ -7,6 +7,7 @@ they can still be there within the arrival window; beyond it the quickest goes.
 
 from collections.abc import Iterator
 from heapq import merge
+from math import inf
 
 from msgspec import Struct
 
@@ -66,6 +67,9 @@ def choose(
     return _Choice(state, world, incident, rules, at_ms).made()
 
 
+_Found = tuple[Reached, TravelField]
+
+
 class _Choice:
     """One choice: what is looked at once, and what was found so far."""
 
@@ -111,13 +115,27 @@ class _Choice:
             self.candidates.append(Candidate(member_id, _rounded(eta_s), reason))
 
     def made(self) -> Chosen | Nobody:
-        best: dict[str, tuple[Reached, TravelField]] = {}
+        """Search within the window first: most often nobody farther away is asked for."""
+        best: dict[str, _Found] = {}
+        within_s = max(0.0, self.limit_s)
+        self._search(best, 0.0, within_s)
+        if not best:
+            self._search(best, within_s, inf)
+        for rule in ("owner", "team"):
+            if rule in best:
+                return self._chosen(rule, *best[rule])
+        if "nearest" in best:
+            return self._chosen(self.nearest_rule, *best["nearest"])
+        return Nobody(self._reasons())
+
+    def _search(self, best: dict[str, _Found], from_s: float, to_s: float) -> None:
+        """Find the first who may go of each rule, among those so many seconds away."""
         owners, team = set(self.owners), set(self.team)
-        for reached, travel_field in self._in_order_of_time():
+        for reached, travel_field in self._in_order_of_time(from_s, to_s):
             in_time = reached.eta_s <= self.limit_s
             if best and not (in_time and (owners or ("team" not in best and team))):
                 # Nobody who is still to come would be preferred to who was found.
-                break
+                return
             member = self.world.roster.get(reached.member_id)
             if member is None or reached.member_id in self.seen:
                 continue
@@ -127,19 +145,15 @@ class _Choice:
                 continue
             found = (reached, travel_field)
             best.setdefault("nearest", found)
-            if in_time and member.member_id in owners:
-                return self._chosen("owner", *found)
             if in_time and member.member_id in team:
                 best.setdefault("team", found)
+            if in_time and member.member_id in owners:
+                best["owner"] = found
+                return
             owners.discard(member.member_id)
             team.discard(member.member_id)
-        if "team" in best:
-            return self._chosen("team", *best["team"])
-        if "nearest" in best:
-            return self._chosen(self.nearest_rule, *best["nearest"])
-        return Nobody(self._reasons())
 
-    def _in_order_of_time(self) -> Iterator[tuple[Reached, TravelField]]:
+    def _in_order_of_time(self, from_s: float, to_s: float) -> Iterator[_Found]:
         """Merge the searches of all travel modes, each member by where they are now."""
         assert self.incident.place is not None
         site = self.world.roads.site(self.incident.place, self.incident.road_id)
@@ -148,11 +162,13 @@ class _Choice:
         searches = []
         for mode in self.world.roster.modes(self.state.area_id):
             travel_field = self.world.roads.travel_field(site, mode, self.state.closed_roads)
-            searches.append(self._of_mode(travel_field))
-        yield from merge(*searches, key=lambda found: (found[0].eta_s, found[0].member_id))
+            searches.append(self._of_mode(travel_field, to_s))
+        for found in merge(*searches, key=lambda found: (found[0].eta_s, found[0].member_id)):
+            if found[0].eta_s > from_s or from_s == 0.0:
+                yield found
 
-    def _of_mode(self, travel_field: TravelField) -> Iterator[tuple[Reached, TravelField]]:
-        for reached in travel_field.members(self.world.live):
+    def _of_mode(self, travel_field: TravelField, to_s: float) -> Iterator[_Found]:
+        for reached in travel_field.members(self.world.live, to_s):
             member = self.world.roster.get(reached.member_id)
             if member is None or member.travel_mode != travel_field.mode:
                 continue
@@ -167,8 +183,9 @@ class _Choice:
         if not reached.from_post:
             assert track is not None
             age_s = max(0.0, round((self.at_ms - track.fix_ms) / 1000, ETA_DECIMALS))
-        for owner in sorted(self.owners):
-            self._tell(owner, None, Excluded.TOO_FAR)
+        if rule != "owner":
+            for owner in sorted(self.owners):
+                self._tell(owner, None, Excluded.TOO_FAR)
         candidates = self.candidates
         if all(c.member_id != reached.member_id for c in candidates):
             last = Candidate(reached.member_id, _rounded(reached.eta_s), None)

@@ -14,6 +14,7 @@ from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.alerts import REMEMBERED_MS, take_alert
 from xiaohe.dispatch.answers import take_member_action
 from xiaohe.dispatch.draft import Draft, Refused
+from xiaohe.dispatch.eligibility import exclusion
 from xiaohe.dispatch.evolve import Stamp, evolve
 from xiaohe.dispatch.falling_due import wake
 from xiaohe.dispatch.filling import fill_wanting
@@ -33,6 +34,10 @@ FREES_SOMEBODY = (
     | f.RoadOpened
 )
 """Facts after which somebody may be free who was not."""
+
+
+OPERATORS = "operator"
+"""Goes before a desk's action_id, with a stroke, which no identifier has."""
 
 
 class Refusal(Struct, frozen=True):
@@ -67,7 +72,7 @@ def decide(state: AreaState, received: Received, at_ms: int, world: World) -> De
     The same state, input, time and world give the same decision.
     """
     body = received.body
-    action_id = body.action_id if isinstance(body, MemberAction | OperatorAction) else None
+    action_id = _action_id(received)
     if action_id is not None and _was_taken(state, action_id, received.received_ms):
         return _decision(state, received, at_ms, world)
 
@@ -107,11 +112,21 @@ def decide_fix(
 
     def rule(draft: Draft) -> None:
         follow(draft, member_id, fix, moved=moved)
-        if moved and draft.state.wanting and member_id not in draft.state.holding:
+        if moved and _may_help(draft, member_id):
             fill_wanting(draft)
 
     decision = _drafted(state, received, at_ms, world, rule)
     return decision if decision.facts else None
+
+
+def _may_help(draft: Draft, member_id: str) -> bool:
+    """Tell whether a waiting incident may have waited for this member's fix: a fleet that merely
+    moves must not have every incident decided again with every fix."""
+    member = draft.world.roster.get(member_id)
+    state, world, at_ms = draft.state, draft.world, draft.at_ms
+    return member is not None and any(
+        exclusion(state, world, state.incidents[i], member, at_ms) is None for i in state.wanting
+    )
 
 
 def fold(state: AreaState, decision: Decision) -> AreaState:
@@ -123,6 +138,14 @@ def fold(state: AreaState, decision: Decision) -> AreaState:
     # The same word sent twice is heard once.
     actions = state.actions.insert(decision.action_id, decision.received_ms)
     return replace(state, actions=actions)
+
+
+def _action_id(received: Received) -> str | None:
+    """Name an action among all of the area: members and desks number theirs independently."""
+    body = received.body
+    if isinstance(body, OperatorAction):
+        return f"{OPERATORS}/{body.action_id}"
+    return body.action_id if isinstance(body, MemberAction) else None
 
 
 def _was_taken(state: AreaState, action_id: str, received_ms: int) -> bool:
@@ -162,7 +185,7 @@ def _decision(
         area_id=state.area_id,
         at_ms=at_ms,
         received_ms=received.received_ms,
-        action_id=body.action_id if isinstance(body, MemberAction | OperatorAction) else None,
+        action_id=_action_id(received),
         deadline=body.deadline if isinstance(body, WakeUp) else None,
         due_ms=body.due_ms if isinstance(body, WakeUp) else None,
         facts=facts,

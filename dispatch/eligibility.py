@@ -35,6 +35,14 @@ def is_on_duty(state: AreaState, world: World, member_id: str, at_ms: int) -> bo
     return world.roster.on_shift(member_id, at_ms)
 
 
+def is_on_break(state: AreaState, member_id: str, at_ms: int) -> bool:
+    """Tell whether a member is on a break; it ends with their shift at the latest."""
+    if member_id not in state.breaks:
+        return False
+    until_ms = state.breaks[member_id]
+    return until_ms is None or at_ms < until_ms
+
+
 def has_fresh_fix(world: World, member_id: str, rules: Rules, at_ms: int) -> bool:
     """Tell whether the member's last fix still says where they are."""
     track = world.live.track(member_id)
@@ -58,7 +66,7 @@ def exclusion(
         (Excluded.OFF_DUTY, lambda: not is_on_duty(state, world, member_id, at_ms)),
         (Excluded.TRIED, lambda: _was_tried(incident, member_id)),
         (Excluded.BUSY, lambda: member_id in state.holding),
-        (Excluded.ON_BREAK, lambda: member_id in state.breaks),
+        (Excluded.ON_BREAK, lambda: is_on_break(state, member_id, at_ms)),
         (Excluded.SKILLS, lambda: not member.skills.issuperset(incident.skills)),
         (Excluded.STALE_FIX, lambda: not _can_be_placed(world, member_id, rules, at_ms)),
     )
@@ -71,8 +79,9 @@ def _can_be_placed(world: World, member_id: str, rules: Rules, at_ms: int) -> bo
 
 
 def _was_tried(incident: Incident, member_id: str) -> bool:
-    """An order taken back because the alert was corrected is no attempt at this member."""
+    """Whoever declined, never answered or never came is not asked again, nor whoever a person
+    took off; an order that the engine itself took back was no attempt at this member."""
     return any(
-        order.member_id == member_id and order.end_reason != "corrected"
+        order.member_id == member_id and (order.end != "stood_down" or order.barred)
         for order in incident.orders[incident.tried_from :]
     )

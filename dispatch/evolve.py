@@ -13,7 +13,13 @@ from msgspec.structs import replace as revise
 from rpds import HashTrieMap
 
 from xiaohe.dispatch import facts as f
-from xiaohe.dispatch.lifecycle import LIVE, live_state, next_incident_state, next_order_state
+from xiaohe.dispatch.lifecycle import (
+    LIVE,
+    IncidentState,
+    live_state,
+    next_incident_state,
+    next_order_state,
+)
 from xiaohe.dispatch.state import (
     AreaState,
     Deadline,
@@ -48,9 +54,9 @@ def evolve(state: AreaState, fact: f.Fact, stamp: Stamp) -> AreaState:
         case f.DutyDeclared():
             return _declared(state, fact)
         case f.BreakDeclared(on_break=True):
-            return replace(state, breaks=state.breaks | {fact.member_id})
+            return replace(state, breaks=state.breaks.insert(fact.member_id, fact.until_ms))
         case f.BreakDeclared():
-            return replace(state, breaks=state.breaks - {fact.member_id})
+            return replace(state, breaks=state.breaks.discard(fact.member_id))
         case f.IncidentOpened():
             return put_incident(
                 _remember(state, fact, fact.received_ms), _opened(state.area_id, fact)
@@ -75,16 +81,26 @@ def evolve(state: AreaState, fact: f.Fact, stamp: Stamp) -> AreaState:
 
 def _declared(state: AreaState, fact: f.DutyDeclared) -> AreaState:
     """Keep a member's word on duty; a device taken for the shift is theirs alone."""
-    before = state.duty.get(fact.member_id)
-    devices = state.devices
+    duty, devices = state.duty, state.devices
+    before = duty.get(fact.member_id)
     for device_id in before.device_ids if before is not None else ():
-        if devices.get(device_id) == fact.member_id:
-            devices = devices.remove(device_id)
-    if fact.on_duty:
-        for device_id in fact.device_ids:
-            devices = devices.insert(device_id, fact.member_id)
-    word = DutyWord(fact.on_duty, fact.until_ms, fact.device_ids if fact.on_duty else ())
-    return replace(state, duty=state.duty.insert(fact.member_id, word), devices=devices)
+        devices = devices.remove(device_id)
+    taken = fact.device_ids if fact.on_duty else ()
+    for device_id in taken:
+        other_id = devices.get(device_id)
+        if other_id is not None and other_id != fact.member_id:
+            other = duty[other_id]
+            kept = tuple(d for d in other.device_ids if d != device_id)
+            duty = duty.insert(other_id, revise(other, device_ids=kept))
+        devices = devices.insert(device_id, fact.member_id)
+    word = DutyWord(fact.on_duty, fact.until_ms, taken)
+    return replace(
+        state,
+        duty=duty.insert(fact.member_id, word),
+        devices=devices,
+        # Whoever says that they come or go is on no break any more.
+        breaks=state.breaks.discard(fact.member_id),
+    )
 
 
 def _remember(
@@ -132,7 +148,13 @@ def _distressed(state: AreaState, incident: Incident) -> frozenset[str]:
         return state.distressed
     if incident.is_live:
         return state.distressed | {incident.distress_of}
-    return state.distressed - {incident.distress_of}
+    if incident.distress_of in state.distressed and not any(
+        other.is_live and other.distress_of == incident.distress_of
+        for other in state.incidents.values()
+        if other.incident_id != incident.incident_id
+    ):
+        return state.distressed - {incident.distress_of}
+    return state.distressed
 
 
 def _by_road(
@@ -147,7 +169,8 @@ def _by_road(
         rest = tuple(i for i in live_by_road.get(was, ()) if i != after.incident_id)
         live_by_road = live_by_road.insert(was, rest) if rest else live_by_road.remove(was)
     if now is not None:
-        live_by_road = live_by_road.insert(now, (*live_by_road.get(now, ()), after.incident_id))
+        there = sorted((*live_by_road.get(now, ()), after.incident_id))
+        live_by_road = live_by_road.insert(now, tuple(there))
     return live_by_road
 
 
@@ -192,8 +215,7 @@ def _next(state: AreaState, fact: f.IncidentFact, stamp: Stamp) -> Incident:
     incident = state.incidents[fact.incident_id]
     after = _folded(incident, fact, stamp)
     if after.state in LIVE:
-        primaries = (o.state for o in after.orders if o.acting == "primary")
-        after = revise(after, state=live_state(primaries))
+        after = revise(after, state=live_state((o.acting, o.state) for o in after.orders))
     return revise(after, last_seq=incident.last_seq + 1)
 
 
@@ -225,7 +247,7 @@ def _folded(incident: Incident, fact: f.IncidentFact, stamp: Stamp) -> Incident:
                 incident, backup_wanted=fact.wanted, backup_by_ms=due_ms, timeline=timeline
             )
         case f.IncidentUnfilled():
-            return revise(incident, unfilled=fact.reasons)
+            return revise(incident, unfilled=fact.reasons, unfilled_role=fact.role)
         case f.CommandNotified():
             return revise(incident, rung=incident.rung + 1)
         case f.CommandAcknowledged():
@@ -298,7 +320,7 @@ def _answered(incident: Incident, fact: _Answer, stamp: Stamp) -> Incident:
     assert order is not None, f"no order {fact.dispatch_id} in {incident.incident_id}"
     state = next_order_state(order.state, order.end, f.type_of(fact))
     order = _order_after(revise(order, state=state), fact, stamp)
-    timeline = _timeline_after(incident.timeline, order, fact, stamp.received_ms)
+    timeline = _timeline_after(incident, order, fact, stamp.received_ms)
     incident = _replace_order(incident, order)
     if not order.is_open:
         own = tuple(d for d in incident.deadlines if d.name.partition(":")[2] != order.dispatch_id)
@@ -326,7 +348,7 @@ def _order_after(order: Order, fact: _Answer, stamp: Stamp) -> Order:
         case f.MemberDeclined():
             return _ended(order, "declined", fact.reason, stamp)
         case f.MemberStoodDown():
-            return _ended(order, fact.end, fact.reason, stamp)
+            return revise(_ended(order, fact.end, fact.reason, stamp), barred=fact.barred)
         case f.MemberLapsed():
             return _ended(order, "lapsed", fact.reason, stamp)
         case f.MemberCompleted():
@@ -335,7 +357,12 @@ def _order_after(order: Order, fact: _Answer, stamp: Stamp) -> Order:
             return order
 
 
-def _timeline_after(timeline: Timeline, order: Order, fact: _Answer, received_ms: int) -> Timeline:
+def _timeline_after(incident: Incident, order: Order, fact: _Answer, received_ms: int) -> Timeline:
+    timeline = incident.timeline
+    if not incident.is_measured:
+        # A member found it: whoever comes after says nothing about acceptance or arrival.
+        arrived = isinstance(fact, f.BackupArrived)
+        return _first(timeline, "backup_arrived_ms", received_ms) if arrived else timeline
     match fact:
         case f.MemberAccepted() if order.acting == "primary":
             return _first(timeline, "accepted_ms", received_ms)
@@ -356,23 +383,35 @@ def _ended(order: Order, end: str, reason: str | None, stamp: Stamp) -> Order:
     return revise(order, end=end, end_reason=reason, ended_ms=stamp.at_ms)
 
 
+UPDATED = (
+    "category",
+    "priority",
+    "mode",
+    "needed",
+    "skills",
+    "forces",
+    "accept_by_ms",
+    "arrive_by_ms",
+    "backup_by_ms",
+)
+"""What an update may change one by one; a place changes as a whole."""
+
+
 def _updated(incident: Incident, fact: f.IncidentUpdated) -> Incident:
-    names = (
-        "category",
-        "priority",
-        "mode",
-        "position",
-        "place",
-        "road_id",
-        "off_road_m",
-        "responsible",
-        "needed",
-        "skills",
-        "accept_by_ms",
-        "arrive_by_ms",
-    )
-    given = {name: getattr(fact, name) for name in names if getattr(fact, name) is not None}
+    given = {name: getattr(fact, name) for name in UPDATED if getattr(fact, name) is not None}
     incident = revise(incident, **given)
+    if fact.relocated:
+        incident = revise(
+            incident,
+            position=fact.position,
+            place=fact.place,
+            road_id=fact.road_id,
+            off_road_m=fact.off_road_m,
+            responsible=fact.responsible or f.Responsible(),
+        )
+    if fact.detached:
+        kept = tuple(a for a in incident.alerts if a not in fact.detached)
+        incident = revise(incident, alerts=kept)
     if fact.promoted is not None:
         incident = _revise_order(incident, fact.promoted, acting="primary")
     return incident
@@ -382,7 +421,7 @@ def _turned(incident: Incident, fact: f.IncidentFact, stamp: Stamp) -> Incident:
     """Fold the facts that move the incident itself along its life cycle."""
     if isinstance(fact, f.IncidentReferred | f.IncidentReturnVisited):
         return incident
-    state = next_incident_state(incident.state, f.type_of(fact))
+    state = next_incident_state(incident.state, f.type_of(fact), incident.merged_from)
     timeline = incident.timeline
     match fact:
         case f.IncidentReopened():
@@ -397,19 +436,21 @@ def _turned(incident: Incident, fact: f.IncidentFact, stamp: Stamp) -> Incident:
                 tried_from=len(incident.orders),
                 overdue=(),
                 unfilled=(),
+                unfilled_role="primary",
                 aid_asked=(),
                 rung=0,
                 acknowledged=False,
                 timeline=Timeline(received_ms=fact.received_ms),
             )
         case f.IncidentUnmerged():
-            return revise(incident, state=state, merged_into=None)
+            return revise(incident, state=state, merged_into=None, merged_from=None)
         case f.IncidentResolved():
             timeline = _first(timeline, "resolved_ms", stamp.received_ms)
         case f.IncidentClosed():
             timeline = _first(timeline, "closed_ms", stamp.received_ms)
         case f.IncidentMerged():
-            incident = revise(incident, merged_into=fact.into)
+            was: IncidentState = "open" if incident.is_live else incident.state
+            incident = revise(incident, merged_into=fact.into, merged_from=was)
         case _:
             pass
     # Whatever was to fall due no longer does: nobody has to go any more.

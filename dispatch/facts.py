@@ -74,7 +74,11 @@ class IncidentOpened(_Fact, tag="incident.opened", frozen=True, kw_only=True):
 
 
 class AlertAttached(_Fact, tag="alert.attached", frozen=True, kw_only=True):
-    """A further alert belongs to this incident: ``same``, ``supplement`` or ``correction``."""
+    """A further alert belongs to this incident: ``same``, ``supplement`` or ``correction``.
+
+    ``same`` says it again, ``correction`` says it otherwise; a ``supplement`` came to this
+    incident, or back to it, because a person merged two incidents or took them apart.
+    """
 
     alert_id: str
     fingerprint: str
@@ -82,7 +86,12 @@ class AlertAttached(_Fact, tag="alert.attached", frozen=True, kw_only=True):
 
 
 class IncidentUpdated(_Fact, tag="incident.updated", frozen=True, kw_only=True):
-    """What is known of the incident changed; a field that is absent stays as it was."""
+    """What is known of the incident changed; a field that is absent stays as it was.
+
+    ``relocated``: the place is another, and position, place, road_id, off_road_m and responsible
+    all are as given here, null too. ``detached`` names alerts that belong elsewhere from now on,
+    ``promoted`` the order of a backup who takes the place of a primary.
+    """
 
     by: str
     reason: str | None = None
@@ -96,9 +105,13 @@ class IncidentUpdated(_Fact, tag="incident.updated", frozen=True, kw_only=True):
     responsible: Responsible | None = None
     needed: int | None = None
     skills: tuple[str, ...] | None = None
+    forces: tuple[str, ...] | None = None
     accept_by_ms: int | None = None
     arrive_by_ms: int | None = None
+    backup_by_ms: int | None = None
+    relocated: bool = False
     promoted: str | None = None
+    detached: tuple[str, ...] = ()
     text: str | None = None
 
 
@@ -159,11 +172,15 @@ class BackupArrived(_OfOrder, tag="backup.arrived", frozen=True, kw_only=True):
 
 
 class MemberStoodDown(_OfOrder, tag="member.stood_down", frozen=True, kw_only=True):
-    """The order was taken back; ``end`` says whether with the whole incident."""
+    """The order was taken back; ``end`` says whether with the whole incident.
+
+    ``barred``: a person took this member off, so nobody but a person puts them on it again.
+    """
 
     reason: str
     by: str | None = None
     end: OrderEnd = "stood_down"
+    barred: bool = False
 
 
 class MemberLapsed(_OfOrder, tag="member.lapsed", frozen=True, kw_only=True):
@@ -225,6 +242,7 @@ class CommandNotified(_Fact, tag="command.notified", frozen=True, kw_only=True):
 
     rung: str
     who: tuple[str, ...]
+    by: str
     reason: str
     acknowledge_by_ms: int | None
 
@@ -277,7 +295,7 @@ class IncidentMerged(_Fact, tag="incident.merged", frozen=True, kw_only=True):
 
 
 class IncidentUnmerged(_ByPerson, tag="incident.unmerged", frozen=True, kw_only=True):
-    """It is a matter of its own after all, as it was before."""
+    """It is a matter of its own after all, as it was before the merger: ``was``."""
 
     was: IncidentState = "open"
 
@@ -321,10 +339,11 @@ class DutyDeclared(Struct, frozen=True, kw_only=True, tag_field="type", tag="dut
 
 
 class BreakDeclared(Struct, frozen=True, kw_only=True, tag_field="type", tag="break.declared"):
-    """A member takes a break, or is back from it."""
+    """A member takes a break, or is back from it; ``until_ms`` as for the word on duty."""
 
     member_id: str
     on_break: bool
+    until_ms: int | None = None
 
 
 class AidRequested(_Fact, tag="aid.requested", frozen=True, kw_only=True):

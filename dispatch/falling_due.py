@@ -22,9 +22,10 @@ from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.filling import fill
 from xiaohe.dispatch.inputs import WakeUp
 from xiaohe.dispatch.ladder import climb, notify_command
-from xiaohe.dispatch.prediction import predict_by_silence, travel
+from xiaohe.dispatch.prediction import look_at_progress, predict_by_silence
 from xiaohe.dispatch.reinforcement import require_backup
 from xiaohe.dispatch.state import Incident, Order
+from xiaohe.dispatch.windows import write_missed
 
 PROGRESS_AGAIN_S = 10.0
 """A member under way who was fine is looked at again so much later: a tracker's usual interval."""
@@ -51,62 +52,40 @@ def wake(draft: Draft, wake_up: WakeUp) -> None:
 
 def _of_incident(draft: Draft, name: str, incident: Incident, due_ms: int) -> None:
     incident_id = incident.incident_id
-    late_s = (draft.at_ms - due_ms) / 1000
     match name:
-        case _ if name == ACCEPT and incident.timeline.accepted_ms is None:
-            draft.emit(f.AcceptanceOverdue(incident_id=incident_id, due_ms=due_ms, late_s=late_s))
+        case _ if name == ACCEPT:
+            write_missed(draft, incident_id, name, due_ms)
             notify_command(draft, incident_id, "acceptance_overdue")
             require_backup(draft, incident_id, "acceptance_overdue")
-        case _ if name == ARRIVE and incident.timeline.arrived_ms is None:
-            estimate_s = _soonest_s(draft, incident)
-            draft.emit(
-                f.ArrivalOverdue(
-                    incident_id=incident_id, due_ms=due_ms, late_s=late_s, estimate_s=estimate_s
-                )
-            )
+        case _ if name == ARRIVE:
+            write_missed(draft, incident_id, name, due_ms)
             notify_command(draft, incident_id, "arrival_overdue")
             require_backup(draft, incident_id, "arrival_overdue")
-        case _ if name == BACKUP and incident.timeline.backup_arrived_ms is None:
-            estimate_s = _soonest_s(draft, incident)
-            draft.emit(
-                f.BackupOverdue(
-                    incident_id=incident_id, due_ms=due_ms, late_s=late_s, estimate_s=estimate_s
-                )
-            )
+        case _ if name == BACKUP:
+            write_missed(draft, incident_id, name, due_ms)
             notify_command(draft, incident_id, "backup_overdue")
         case _ if name == LADDER:
             climb(draft, incident_id)
         case _:
-            pass
+            assert name == RETRY, f"an incident has no deadline {name}"
     fill(draft, incident_id)
-
-
-def _soonest_s(draft: Draft, incident: Incident) -> float | None:
-    """Estimate when the first of those under way is there, seconds from now."""
-    ways = (travel(draft, incident, o.member_id) for o in incident.open_orders() if o.is_taken)
-    return min((round(way.eta_s, 1) for way in ways if way is not None), default=None)
 
 
 def _of_order(draft: Draft, name: str, incident: Incident, order: Order) -> None:
     incident_id, dispatch_id = incident.incident_id, order.dispatch_id
-    if name == OFFER and order.state == "ordered":
-        draft.emit(f.OfferAged(incident_id=incident_id, dispatch_id=dispatch_id))
-    elif name == LAPSE and order.state == "ordered":
-        _lapse(draft, incident_id, order, "no_answer")
-    elif name == NO_SHOW and order.state in {"accepted", "en_route"}:
-        _lapse(draft, incident_id, order, "not_arrived")
-        _promote_backup(draft, incident_id)
-    elif name == PROGRESS and not predict_by_silence(draft, incident_id, dispatch_id):
-        _look_again(draft, incident_id, dispatch_id)
+    match name:
+        case _ if name == OFFER:
+            draft.emit(f.OfferAged(incident_id=incident_id, dispatch_id=dispatch_id))
+        case _ if name == LAPSE:
+            _lapse(draft, incident_id, order, "no_answer")
+        case _ if name == NO_SHOW:
+            _lapse(draft, incident_id, order, "not_arrived")
+            _promote_backup(draft, incident_id)
+        case _:
+            assert name == PROGRESS, f"an order has no deadline {name}"
+            if not order.predicted_late and not predict_by_silence(draft, incident_id, order):
+                look_at_progress(draft, incident_id, dispatch_id, PROGRESS_AGAIN_S)
     fill(draft, incident_id)
-
-
-def _look_again(draft: Draft, incident_id: str, dispatch_id: str) -> None:
-    incident = draft.incident(incident_id)
-    order = incident.order(dispatch_id)
-    if order is not None and order.state in {"accepted", "en_route"} and not order.predicted_late:
-        again_ms = after(draft.at_ms, min(PROGRESS_AGAIN_S, draft.rules(incident).turnout_s))
-        draft.set_deadline(incident_id, of_order(PROGRESS, dispatch_id), again_ms)
 
 
 def _lapse(draft: Draft, incident_id: str, order: Order, reason: str) -> None:
@@ -115,7 +94,7 @@ def _lapse(draft: Draft, incident_id: str, order: Order, reason: str) -> None:
             incident_id=incident_id,
             dispatch_id=order.dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             reason=reason,
         )
     )
@@ -137,3 +116,7 @@ def _promote_backup(draft: Draft, incident_id: str) -> None:
             promoted=first.dispatch_id,
         )
     )
+    if first.state != "arrived":
+        # They have a window of their own from now on; the first one's has passed.
+        due_ms = after(draft.at_ms, draft.rules(incident).arrive_s)
+        draft.set_deadline(incident_id, of_order(NO_SHOW, first.dispatch_id), due_ms)

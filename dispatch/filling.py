@@ -7,14 +7,16 @@ again whenever somebody becomes free and at least every ``retry_s``.
 """
 
 from xiaohe.dispatch import facts as f
-from xiaohe.dispatch.choice import Chosen, Nobody, choose
+from xiaohe.dispatch.choice import EVERYBODY_MAX, Chosen, Nobody, choose
 from xiaohe.dispatch.deadlines import LAPSE, NO_SHOW, OFFER, RETRY, of_order
 from xiaohe.dispatch.draft import Draft, after
+from xiaohe.dispatch.eligibility import is_on_duty
 from xiaohe.dispatch.ids import aid_alert_id_of, dispatch_id_of
 from xiaohe.dispatch.ladder import notify_command
-from xiaohe.dispatch.lifecycle import Role
+from xiaohe.dispatch.lifecycle import OrderEnd, Role
 from xiaohe.dispatch.reinforcement import on_shortfall
 from xiaohe.dispatch.state import Incident, Order
+from xiaohe.dispatch.windows import await_acceptance
 
 AID_SOURCE = "mutual-aid"
 """The ``source`` of an alert by which one area asks another."""
@@ -25,9 +27,9 @@ FILLED_AGAIN_MAX = 32
 
 def fill(draft: Draft, incident_id: str) -> None:
     """Ask whoever is still to be asked for an incident; nothing where nobody is lacking."""
-    incident = draft.incident(incident_id)
-    if not incident.is_live:
+    if not draft.incident(incident_id).is_live:
         return
+    await_acceptance(draft, incident_id)
     nobody = _fill_role(draft, incident_id, "primary")
     if nobody is not None:
         on_shortfall(draft, incident_id)
@@ -43,7 +45,19 @@ def fill_wanting(draft: Draft) -> None:
     incidents = [draft.state.incidents[i] for i in draft.state.wanting]
     incidents.sort(key=lambda i: (i.priority, i.received_ms, i.incident_id))
     for incident in incidents[:FILLED_AGAIN_MAX]:
+        if not _anybody_is_free(draft):
+            return
         fill(draft, incident.incident_id)
+
+
+def _anybody_is_free(draft: Draft) -> bool:
+    """Tell whether there is anybody to choose from at all; a large area always has somebody."""
+    members = draft.world.members(draft.state.area_id)
+    return len(members) > EVERYBODY_MAX or any(
+        member_id not in draft.state.holding
+        and is_on_duty(draft.state, draft.world, member_id, draft.at_ms)
+        for member_id in members
+    )
 
 
 def lacking(incident: Incident, role: Role) -> int:
@@ -52,8 +66,14 @@ def lacking(incident: Incident, role: Role) -> int:
     if role == "backup":
         # Its offer stays the only one until it is answered or lapses: reinforcement is one at a
         # time unless more are asked for. A first responder is never waited for so long.
-        return max(0, incident.backup_wanted - len(mine))
-    return max(0, incident.needed - sum(o.is_taken or not o.asked_on for o in mine))
+        return max(0, wanted(incident, role) - len(mine))
+    return max(0, wanted(incident, role) - sum(o.is_taken or not o.asked_on for o in mine))
+
+
+def wanted(incident: Incident, role: Role) -> int:
+    """Count the members of a role who have to be there and have not done their part yet."""
+    in_all = incident.needed if role == "primary" else incident.backup_wanted
+    return in_all - incident.served(role)
 
 
 def _fill_role(draft: Draft, incident_id: str, role: Role) -> Nobody | None:
@@ -104,17 +124,21 @@ def stand_down(
     order: Order,
     reason: str,
     by: str | None = None,
+    *,
+    end: OrderEnd = "stood_down",
+    barred: bool = False,
 ) -> None:
-    """Take an order back."""
+    """Take an order back; ``barred``: the engine does not give this member another here."""
     draft.emit(
         f.MemberStoodDown(
             incident_id=incident_id,
             dispatch_id=order.dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             reason=reason,
             by=by,
-            end="cancelled" if reason == "cancelled" else "stood_down",
+            end=end,
+            barred=barred,
         )
     )
 
@@ -122,18 +146,24 @@ def stand_down(
 def stand_down_surplus(draft: Draft, incident_id: str, role: Role) -> None:
     """Stand down the offers that nobody needs any more: enough members of the role accepted."""
     incident = draft.incident(incident_id)
-    wanted = incident.needed if role == "primary" else incident.backup_wanted
     mine = incident.open_orders(role)
-    if sum(o.is_taken for o in mine) >= wanted:
+    if sum(o.is_taken for o in mine) >= wanted(incident, role):
         for surplus in mine:
             if not surplus.is_taken:
                 stand_down(draft, incident_id, surplus, "accepted_by_another")
 
 
-def stand_down_all(draft: Draft, incident_id: str, reason: str, by: str | None = None) -> None:
+def stand_down_all(
+    draft: Draft,
+    incident_id: str,
+    reason: str,
+    by: str | None = None,
+    *,
+    end: OrderEnd = "stood_down",
+) -> None:
     """Take back every order of an incident."""
     for each in draft.incident(incident_id).open_orders():
-        stand_down(draft, incident_id, each, reason, by)
+        stand_down(draft, incident_id, each, reason, by, end=end)
 
 
 def no_show_ms(draft: Draft, incident: Incident, order: Order) -> int:
@@ -156,13 +186,16 @@ def watch_for_no_show(draft: Draft, incident_id: str, dispatch_id: str) -> None:
 
 def _nobody_can_go(draft: Draft, incident_id: str, nobody: Nobody) -> None:
     incident = draft.incident(incident_id)
-    if lacking(incident, "primary") > 0 and _ask_a_neighbour(draft, incident):
+    role: Role = "primary" if lacking(incident, "primary") > 0 else "backup"
+    if role == "primary" and _ask_a_neighbour(draft, incident):
         pass
-    elif incident.unfilled != nobody.reasons:
-        role: Role = "primary" if lacking(incident, "primary") > 0 else "backup"
+    elif (incident.unfilled, incident.unfilled_role) != (nobody.reasons, role):
         draft.emit(f.IncidentUnfilled(incident_id=incident_id, reasons=nobody.reasons, role=role))
         notify_command(draft, incident_id, "unfilled")
-    draft.set_deadline(incident_id, RETRY, after(draft.at_ms, draft.rules(incident).retry_s))
+    # A retry that is set stays: whoever looks in between does not put it off.
+    if incident.due_ms(RETRY) is None:
+        retry_ms = after(draft.at_ms, draft.rules(incident).retry_s)
+        draft.set_deadline(incident_id, RETRY, retry_ms)
 
 
 def _ask_a_neighbour(draft: Draft, incident: Incident) -> bool:

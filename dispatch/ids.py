@@ -1,6 +1,11 @@
 """Identifiers that follow from what they name, so that a replay gives the same again."""
 
+import re
 from hashlib import sha256
+
+from xiaohe.dispatch.times import rfc3339
+
+_PLAIN = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
 
 ID_HASH_HEX_DIGITS = 20
 """Digits of the hash in an incident_id: 80 bits, no collision among any number of alerts a city
@@ -23,6 +28,12 @@ def aid_alert_id_of(incident_id: str, n: int) -> str:
     return f"aid:{incident_id}:{n}"
 
 
-def alarm_alert_id_of(member_id: str, fix_time: str) -> str:
-    """Give the alert that a member's own alarm makes."""
+def alarm_alert_id_of(member_id: str, fix_time: str, fix_ms: int) -> str:
+    """Give the alert that a member's own alarm makes.
+
+    The time is as the sender wrote it where an identifier can hold that (``+08:00`` it cannot),
+    else the same moment in UTC.
+    """
+    if _PLAIN.fullmatch(fix_time) is None:
+        fix_time = rfc3339(fix_ms)
     return f"alarm:{member_id}:{fix_time}"

@@ -84,13 +84,17 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class Fix(Struct, frozen=True, kw_only=True):
-    """Where one device was. Exactly one of member_id and device_id need be given."""
+    """Where one device was. Exactly one of member_id and device_id need be given.
+
+    ``fix_time`` is the time as the sender wrote it, where that is known.
+    """
 
     member_id: Identifier | None = None
     device_id: Identifier | None = None
     lon: Longitude
     lat: Latitude
     fix_ms: int
+    fix_time: str = ""
     accuracy_m: NotNegative | None = None
     speed_mps: NotNegative | None = None
     course_deg: float | None = None

@@ -46,6 +46,7 @@ def _tell_next(draft: Draft, incident_id: str, reason: str) -> None:
             incident_id=incident_id,
             rung=rung,
             who=(*who, POLICE_ROOM) if rung == RUNGS[-1] else who,
+            by="engine",
             reason=reason,
             acknowledge_by_ms=due_ms,
         )
@@ -59,5 +60,10 @@ def _leaders(draft: Draft, incident: Incident, rung: str) -> tuple[str, ...]:
     concerned = (incident.distress_of, *incident.responsible.members)
     units = (m.unit for i in concerned if i is not None and (m := roster.get(i)) is not None)
     unit = next((u for u in units if u is not None), None)
-    leaders = roster.leaders(incident.area_id, rung, unit)
-    return tuple(m.member_id for m in leaders or roster.leaders(incident.area_id, rung, None))
+    ids = [m.member_id for m in roster.leaders(incident.area_id, rung, unit)]
+    # A leader who is in distress themselves is no help to tell.
+    told = [i for i in ids if i != incident.distress_of]
+    if not told:
+        everybody = roster.leaders(incident.area_id, rung, None)
+        told = [m.member_id for m in everybody if m.member_id != incident.distress_of]
+    return tuple(told)

@@ -10,8 +10,9 @@ One arrow leads out of an end: a lapsed order may still be accepted, while nobod
 
 An *incident* is live until it is resolved, closed, cancelled or merged. While it is live it
 stands where its furthest primary stands, so that it steps back by itself when the only member
-who had accepted declines after all. Out of a live state lead the same arrows everywhere, so the
-table names them once.
+who had accepted declines after all; reinforcement that is on scene puts it on scene as well. Out
+of a live state lead the same arrows everywhere, so the table names them once. Who takes a merger
+back gets the incident as it was: live again, or resolved where it had been resolved.
 
 ``next_order_state`` and ``next_incident_state`` are the only way from one state to the next; a
 pair that is not in the table raises ``IllegalTransition`` and changes nothing. The diagrams in
@@ -86,6 +87,13 @@ INCIDENT: Final[Mapping[tuple[IncidentState, str], IncidentState]] = {
 }
 """(state, fact) → state of an incident."""
 
+INCIDENT_RESTORED: Final[tuple[IncidentState, str, IncidentState]] = (
+    "merged",
+    "incident.unmerged",
+    "resolved",
+)
+"""The other arrow of this pair: where the incident had been resolved before it was merged."""
+
 
 class IllegalTransition(Exception):
     """The life cycle has no arrow for this fact from this state."""
@@ -107,18 +115,28 @@ def next_order_state(state: OrderState, end: OrderEnd | None, fact: str) -> Orde
         raise IllegalTransition("order", state, fact) from None
 
 
-def next_incident_state(state: IncidentState, fact: str) -> IncidentState:
+def next_incident_state(
+    state: IncidentState, fact: str, was: IncidentState | None = None
+) -> IncidentState:
     """Give the state of an incident after a fact about the incident itself.
 
-    Raises IllegalTransition where the table has no such pair.
+    ``was`` is where a merged incident stood before. Raises IllegalTransition where the table has
+    no such pair.
     """
+    if (state, fact, was) == INCIDENT_RESTORED:
+        return INCIDENT_RESTORED[2]
     try:
         return INCIDENT[state, fact]
     except KeyError:
         raise IllegalTransition("incident", state, fact) from None
 
 
-def live_state(primaries: Iterable[OrderState]) -> IncidentState:
-    """Give where a live incident stands: where its furthest open primary stands."""
-    progress = [ORDER_PROGRESS.index(state) for state in primaries if state != "ended"]
+def live_state(orders: Iterable[tuple[Role, OrderState]]) -> IncidentState:
+    """Give where a live incident stands: where its furthest open primary stands, and on scene
+    where any of its members is."""
+    progress = [
+        ORDER_PROGRESS.index(state)
+        for role, state in orders
+        if state != "ended" and (role == "primary" or state == "arrived")
+    ]
     return LIVE[max(progress) + 1] if progress else "open"

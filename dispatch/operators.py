@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xiaohe.dispatch import facts as f
-from xiaohe.dispatch.alerts import decide_again
-from xiaohe.dispatch.choice import Chosen, responsible_for
-from xiaohe.dispatch.deadlines import ACCEPT, ARRIVE, LADDER
+from xiaohe.dispatch.alerts import attach, decide_again, enough_for, relocated, start
+from xiaohe.dispatch.choice import Chosen
+from xiaohe.dispatch.deadlines import LADDER
 from xiaohe.dispatch.draft import Draft, Refused, after
 from xiaohe.dispatch.filling import fill, lacking, order, stand_down, stand_down_all
 from xiaohe.dispatch.inputs import Label, OperatorAction, Position
@@ -19,6 +19,8 @@ from xiaohe.dispatch.prediction import travel
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.reinforcement import require_backup, require_if_always
 from xiaohe.dispatch.state import Incident
+from xiaohe.dispatch.windows import begin
+from xiaohe.geo.datum import to_wgs84
 
 _T = TypeVar("_T")
 
@@ -140,7 +142,12 @@ def _stand_down(draft: Draft, action: OperatorAction) -> None:
         raise Refused(Reason.NOT_POSSIBLE, "nobody named there has an open order")
     for each in orders:
         stand_down(
-            draft, incident.incident_id, each, action.reason or "stood_down", action.operator_id
+            draft,
+            incident.incident_id,
+            each,
+            action.reason or "stood_down",
+            action.operator_id,
+            barred=True,
         )
     fill(draft, incident.incident_id)
 
@@ -148,12 +155,13 @@ def _stand_down(draft: Draft, action: OperatorAction) -> None:
 def _update(draft: Draft, action: OperatorAction) -> None:
     incident = _live_incident(draft, action)
     fields = _fields(action, UpdateFields)
+    position = _wgs84(fields.position)
     place = None
     if fields.position is not None or fields.road_id is not None or fields.address is not None:
         place = locate(
             draft.world.roads,
             area_id=draft.state.area_id,
-            position=fields.position,
+            position=position,
             road_id=fields.road_id,
             address=fields.address,
             off_road_max_m=draft.rules(incident).off_road_max_m,
@@ -161,28 +169,25 @@ def _update(draft: Draft, action: OperatorAction) -> None:
         if place.place is None:
             raise Refused(Reason.UNKNOWN_ROAD, f"update: {', '.join(place.odd)}")
     emergency = fields.priority == 1 and incident.mode != "emergency"
-    draft.emit(
-        f.IncidentUpdated(
-            incident_id=incident.incident_id,
-            by=action.operator_id,
-            reason=action.reason,
-            category=fields.category,
-            priority=fields.priority,
-            mode=draft.mode_for(1) if emergency else None,
-            position=fields.position,
-            place=place.place if place is not None else None,
-            road_id=place.road_id if place is not None else None,
-            off_road_m=place.off_road_m if place is not None else None,
-            responsible=(
-                responsible_for(draft.state, draft.world, place.road_id, draft.at_ms)
-                if place is not None
-                else None
-            ),
-            needed=fields.needed,
-            skills=fields.skills,
-        )
+    update = f.IncidentUpdated(
+        incident_id=incident.incident_id,
+        by=action.operator_id,
+        reason=action.reason,
+        category=fields.category,
+        priority=fields.priority,
+        mode=draft.mode_for(1) if emergency else None,
+        needed=None if fields.needed is None else enough_for(incident, fields.needed),
+        skills=fields.skills,
     )
+    draft.emit(update if place is None else relocated(draft, update, place, position))
     decide_again(draft, incident.incident_id)
+
+
+def _wgs84(position: Position | None) -> Position | None:
+    """Turn a place in the free fields of an action into WGS-84, as the rim does elsewhere."""
+    if position is None:
+        return None
+    return Position(*to_wgs84(position.lon, position.lat, position.datum))
 
 
 def _message(draft: Draft, action: OperatorAction) -> None:
@@ -202,7 +207,7 @@ def _message(draft: Draft, action: OperatorAction) -> None:
 def _cancel(draft: Draft, action: OperatorAction) -> None:
     incident_id = _incident(draft, action).incident_id
     next_incident_state(draft.incident(incident_id).state, "incident.cancelled")
-    stand_down_all(draft, incident_id, "cancelled", action.operator_id)
+    stand_down_all(draft, incident_id, "cancelled", action.operator_id, end="cancelled")
     draft.emit(
         f.IncidentCancelled(incident_id=incident_id, by=action.operator_id, reason=action.reason)
     )
@@ -233,17 +238,7 @@ def _reopen(draft: Draft, action: OperatorAction) -> None:
             arrive_by_ms=arrive_by_ms,
         )
     )
-    _start_windows(draft, incident.incident_id)
-    require_if_always(draft, incident.incident_id)
-    fill(draft, incident.incident_id)
-
-
-def _start_windows(draft: Draft, incident_id: str) -> None:
-    incident = draft.incident(incident_id)
-    if incident.timeline.accepted_ms is None:
-        draft.set_deadline(incident_id, ACCEPT, incident.accept_by_ms)
-    if incident.timeline.arrived_ms is None:
-        draft.set_deadline(incident_id, ARRIVE, incident.arrive_by_ms)
+    start(draft, incident.incident_id)
 
 
 def _merge(draft: Draft, action: OperatorAction) -> None:
@@ -263,17 +258,51 @@ def _merge(draft: Draft, action: OperatorAction) -> None:
             reason=action.reason,
         )
     )
+    for alert_id in incident.alerts:
+        seen = draft.state.alerts.get(alert_id)
+        if seen is not None:
+            attach(draft, into.incident_id, alert_id, seen.fingerprint, "supplement")
 
 
 def _unmerge(draft: Draft, action: OperatorAction) -> None:
     incident = _incident(draft, action)
+    incident_id = incident.incident_id
     draft.emit(
         f.IncidentUnmerged(
-            incident_id=incident.incident_id, by=action.operator_id, reason=action.reason
+            incident_id=incident_id,
+            by=action.operator_id,
+            reason=action.reason,
+            was=incident.merged_from or "open",
         )
     )
-    _start_windows(draft, incident.incident_id)
-    fill(draft, incident.incident_id)
+    _take_alerts_back(draft, incident, action)
+    if not draft.incident(incident_id).is_live:
+        return
+    begin(draft, incident_id)
+    if incident.rung > 0 and not incident.acknowledged:
+        draft.set_deadline(incident_id, LADDER, draft.at_ms)
+    require_if_always(draft, incident_id)
+    fill(draft, incident_id)
+
+
+def _take_alerts_back(draft: Draft, incident: Incident, action: OperatorAction) -> None:
+    """Let the incident's own alerts belong to it again, wherever mergers have carried them."""
+    seen = {a: s for a in incident.alerts if (s := draft.state.alerts.get(a)) is not None}
+    carriers = {s.incident_id for s in seen.values()}
+    if incident.merged_into is not None:
+        carriers.add(incident.merged_into)
+    for incident_id in sorted(i for i in carriers if i in draft.state.incidents):
+        theirs = draft.incident(incident_id).alerts
+        draft.emit(
+            f.IncidentUpdated(
+                incident_id=incident_id,
+                by=action.operator_id,
+                reason="unmerged",
+                detached=tuple(a for a in incident.alerts if a in theirs),
+            )
+        )
+    for alert_id, each in seen.items():
+        attach(draft, incident.incident_id, alert_id, each.fingerprint, "supplement")
 
 
 def _acknowledge(draft: Draft, action: OperatorAction) -> None:

@@ -9,6 +9,9 @@ from msgspec import Struct
 from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.world import RoadMap
 
+OFF_ROAD_DECIMALS = 1
+"""Digits after the point of ``off_road_m``: a position is no better."""
+
 
 class Place(Struct, frozen=True):
     """Where to go. ``place`` None: nobody can say, a person has to."""
@@ -65,13 +68,14 @@ def _by_position(
     site = roads.site(position, road_id)
     if site is None:
         return Place(position, None, None, (*odd, "no_road"))
+    off_road_m = round(site.off_road_m, OFF_ROAD_DECIMALS)
     if site.off_road_m > off_road_max_m:
-        return Place(position, None, site.off_road_m, (*odd, "far_off_road"))
+        return Place(position, None, off_road_m, (*odd, "far_off_road"))
     if road_id is not None and site.road_id != road_id:
         odd.append("road_is_elsewhere")
     if _elsewhere(roads, site.road_id, area_id):
         odd.append("road_of_another_area")
-    return Place(position, site.road_id, site.off_road_m, tuple(odd))
+    return Place(position, site.road_id, off_road_m, tuple(odd))
 
 
 def _elsewhere(roads: RoadMap, road_id: str, area_id: str) -> bool:

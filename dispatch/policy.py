@@ -86,8 +86,8 @@ class _DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     rules: tuple[_Entry, ...] = ()
-    areas: tuple[Area, ...] = ()
-    dead_letters: _DeadLetters = _DeadLetters()
+    areas: tuple[Area, ...] | None = None
+    dead_letters: _DeadLetters | None = None
 
 
 class Policy:
@@ -98,8 +98,8 @@ class Policy:
         self._speed = speed
         self._rules: dict[tuple[int, str, str, str], Rules] = {}
         self.version = version
-        self.areas: Mapping[str, Area] = {area.area_id: area for area in file.areas}
-        self.keep_heads = file.dead_letters.keep_heads
+        self.areas: Mapping[str, Area] = {a.area_id: a for a in file.areas or ()}
+        self.keep_heads = (file.dead_letters or _DeadLetters()).keep_heads
 
     @cached_property
     def default_mode(self) -> str:
@@ -145,14 +145,19 @@ def _matches(value: object, want: object) -> bool:
 def load_policy(raw: bytes, *, base: bytes | None = None, speed: float = 1.0) -> Policy:
     """Read a policy file (YAML), laid over ``base``; ``speed`` divides every duration.
 
-    A file over a base need only hold what it changes; its ``areas`` replace the base's.
+    A file over a base need only hold what it changes: its ``rules`` are laid over the base's one
+    by one, its ``areas`` and its ``dead_letters`` take the place of the base's where it has any.
     Raises PolicyError with the place of the fault.
     """
     assert speed > 0, "a clock runs forward"
     file = _read(raw)
     if base is not None:
         under = _read(base)
-        file = msgspec.structs.replace(file, rules=(*under.rules, *file.rules))
+        file = _File(
+            rules=(*under.rules, *file.rules),
+            areas=under.areas if file.areas is None else file.areas,
+            dead_letters=file.dead_letters or under.dead_letters,
+        )
     _check(file)
     digest = sha256((base or b"") + raw).hexdigest()[:VERSION_HEX_DIGITS]
     return Policy(file, digest, speed)
@@ -166,6 +171,11 @@ def _read(raw: bytes) -> _File:
 
 
 def _check(file: _File) -> None:
+    if file.rules and file.rules[0].when:
+        raise PolicyError(
+            "policy: rules[0] holds for everything, so it has no `when`: put an entry that sets "
+            "every value before it; data/policy.yaml shows every value"
+        )
     try:
         for n, entry in enumerate(file.rules):
             unknown = set(entry.when) - {"priority", "mode", "category", "area"}

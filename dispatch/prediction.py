@@ -2,6 +2,7 @@
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.choice import ETA_DECIMALS
+from xiaohe.dispatch.deadlines import PROGRESS, of_order
 from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.eligibility import has_fresh_fix
 from xiaohe.dispatch.reinforcement import require_backup
@@ -37,8 +38,10 @@ def must_arrive_by_ms(incident: Incident, order: Order) -> int | None:
 
 def predict_by_position(draft: Draft, incident_id: str, dispatch_id: str) -> None:
     """Act now where the member's position says that they will be late."""
-    incident, order = _under_way(draft, incident_id, dispatch_id)
-    if incident is None or order is None:
+    incident = draft.incident(incident_id)
+    order = incident.order(dispatch_id)
+    assert order is not None, f"no order {dispatch_id} in {incident_id}"
+    if order.predicted_late:
         return
     due_ms = must_arrive_by_ms(incident, order)
     way = travel(draft, incident, order.member_id)
@@ -46,26 +49,28 @@ def predict_by_position(draft: Draft, incident_id: str, dispatch_id: str) -> Non
         _predict(draft, incident, order, due_ms, round(way.eta_s, ETA_DECIMALS), "too_far")
 
 
-def predict_by_silence(draft: Draft, incident_id: str, dispatch_id: str) -> bool:
-    """Act where a member is silent or does not come nearer; tell whether that is so."""
-    incident, order = _under_way(draft, incident_id, dispatch_id)
-    if incident is None or order is None:
-        return False
+def look_at_progress(draft: Draft, incident_id: str, dispatch_id: str, in_s: float) -> None:
+    """Look after so long whether a member comes nearer, or sooner when they would be silent."""
+    incident = draft.incident(incident_id)
+    order = incident.order(dispatch_id)
+    assert order is not None, f"no order {dispatch_id} in {incident_id}"
+    rules = draft.rules(incident)
+    due_ms = after(draft.at_ms, min(in_s, rules.turnout_s))
+    track = draft.world.live.track(order.member_id)
+    if track is not None:
+        silent_ms = after(track.fix_ms, rules.silent_s)
+        due_ms = min(due_ms, silent_ms) if silent_ms > draft.at_ms else due_ms
+    draft.set_deadline(incident_id, of_order(PROGRESS, dispatch_id), due_ms)
+
+
+def predict_by_silence(draft: Draft, incident_id: str, order: Order) -> bool:
+    """Act where a member under way is silent or does not come nearer; tell whether that is so."""
+    incident = draft.incident(incident_id)
     reason = _standing_still(draft, incident, order)
     due_ms = must_arrive_by_ms(incident, order)
     if reason is not None and due_ms is not None:
         _predict(draft, incident, order, due_ms, None, reason)
     return reason is not None
-
-
-def _under_way(
-    draft: Draft, incident_id: str, dispatch_id: str
-) -> tuple[Incident | None, Order | None]:
-    incident = draft.incident(incident_id)
-    order = incident.order(dispatch_id)
-    if order is None or order.predicted_late or order.state not in {"accepted", "en_route"}:
-        return None, None
-    return incident, order
 
 
 def _standing_still(draft: Draft, incident: Incident, order: Order) -> str | None:
@@ -79,9 +84,9 @@ def _standing_still(draft: Draft, incident: Incident, order: Order) -> str | Non
     now_m = gap_m(draft, incident, order.member_id)
     # Whoever was closer than the progress asked for need only be there.
     asked_m = min(rules.min_progress_m, order.gap_m)
-    if now_m is not None and order.gap_m - now_m < asked_m:
-        return "no_progress"
-    return None
+    if now_m is None or now_m <= rules.scene_radius_m or order.gap_m - now_m >= asked_m:
+        return None
+    return "no_progress"
 
 
 def _predict(
@@ -97,11 +102,11 @@ def _predict(
             incident_id=incident.incident_id,
             dispatch_id=order.dispatch_id,
             member_id=order.member_id,
-            role=order.role,
+            role=order.acting,
             due_ms=due_ms,
             estimate_s=estimate_s,
             reason=reason,
         )
     )
-    if order.acting == "primary" and incident.state != "on_scene":
+    if order.acting == "primary" and not incident.is_attended:
         require_backup(draft, incident.incident_id, "predicted_late")

@@ -9,6 +9,7 @@ from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.deadlines import BACKUP
 from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.ladder import notify_command
+from xiaohe.dispatch.state import Incident
 
 ALWAYS = "always"
 
@@ -31,22 +32,26 @@ def require_backup(
         return
     if incident.backup_wanted and not more:
         return
-    due_ms = incident.backup_by_ms
-    if due_ms is None and rules.backup_s is not None:
-        due_ms = after(incident.received_ms, rules.backup_s)
-        if due_ms <= draft.at_ms:
-            due_ms = after(draft.at_ms, rules.backup_s)
     draft.emit(
         f.BackupRequired(
             incident_id=incident_id,
             reason=reason,
-            due_ms=due_ms,
+            due_ms=backup_by_ms(draft, incident),
             wanted=incident.backup_wanted + 1,
             by=by,
         )
     )
     if not incident.backup_wanted:
-        draft.set_deadline(incident_id, BACKUP, due_ms)
+        draft.set_deadline(incident_id, BACKUP, draft.incident(incident_id).backup_by_ms)
+
+
+def backup_by_ms(draft: Draft, incident: Incident) -> int | None:
+    """Give the end of the third window; None where policy has none for such an incident."""
+    backup_s = draft.rules(incident).backup_s
+    if incident.backup_by_ms is not None or backup_s is None:
+        return incident.backup_by_ms
+    due_ms = after(incident.received_ms, backup_s)
+    return due_ms if due_ms > draft.at_ms else after(draft.at_ms, backup_s)
 
 
 def require_if_always(draft: Draft, incident_id: str) -> None:

@@ -38,7 +38,7 @@ def _rows(state: AreaState, since_ms: int) -> Iterator[Row]:
     head = {
         "mode": state.mode,
         "closed_roads": sorted(state.closed_roads),
-        "breaks": sorted(state.breaks),
+        "breaks": dict(sorted(state.breaks.items())),
     }
     yield AREA, area_id, head
     for _, incident in sorted(state.incidents.items()):
@@ -82,7 +82,7 @@ def _with_row(state: AreaState | None, kind: str, area_id: str, value: object) -
             area_id=area_id,
             mode=str(head["mode"]),
             closed_roads=frozenset(msgspec.convert(head["closed_roads"], list[str])),
-            breaks=frozenset(msgspec.convert(head["breaks"], list[str])),
+            breaks=HashTrieMap(msgspec.convert(head["breaks"], dict[str, int | None])),
         )
     assert state is not None, "an area's first row is its own"
     match kind:

@@ -22,7 +22,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``role`` is the role the order was given with; ``acting`` the one it has now, for a backup
     takes the place of a primary who never came. ``offered`` is false for a member who found the
     incident: nobody was asked, so no order is published. ``asked_on`` says that the offer is old
-    enough for the next member to be asked as well.
+    enough for the next member to be asked as well, ``barred`` that a person took the member off.
     """
 
     dispatch_id: str
@@ -37,6 +37,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked_on: bool = False
     predicted_late: bool = False
     revived: bool = False
+    barred: bool = False
     ordered_ms: int = 0
     accept_by_ms: int = 0
     arrive_by_ms: int = 0
@@ -83,7 +84,11 @@ class Timeline(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is being handled. ``received_ms`` is where its windows count from."""
+    """What is being handled. ``received_ms`` is where its windows count from.
+
+    ``accept_by_ms`` is null where a member found it: nobody had to accept or to arrive, so
+    neither is measured. ``orders`` before ``tried_from`` are of the time before it was reopened.
+    """
 
     incident_id: str
     area_id: str
@@ -118,16 +123,33 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deadlines: tuple[Deadline, ...] = ()
     overdue: tuple[str, ...] = ()
     unfilled: tuple[str, ...] = ()
+    unfilled_role: Role = "primary"
     aid_asked: tuple[str, ...] = ()
     rung: int = 0
     acknowledged: bool = False
     merged_into: str | None = None
+    merged_from: IncidentState | None = None
     last_seq: int = 0
 
     @property
     def is_live(self) -> bool:
         """Somebody may still have to go."""
         return self.state in LIVE
+
+    @property
+    def is_measured(self) -> bool:
+        """The windows of acceptance and arrival count: it was reported, not found."""
+        return self.accept_by_ms is not None
+
+    @property
+    def is_attended(self) -> bool:
+        """Somebody is on scene, in whatever role."""
+        return any(order.state == "arrived" for order in self.orders)
+
+    def served(self, acting: Role) -> int:
+        """Count those who came in this role and have done their part; nobody replaces them."""
+        mine = self.orders[self.tried_from :]
+        return sum(o.end == "completed" and o.acting == acting for o in mine)
 
     def order(self, dispatch_id: str) -> Order | None:
         """Give the order of this id."""
@@ -175,7 +197,8 @@ class AreaState:
     alerts: HashTrieMap[str, SeenAlert] = field(default_factory=HashTrieMap)
     actions: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     closed_roads: frozenset[str] = frozenset()
-    breaks: frozenset[str] = frozenset()
+    breaks: HashTrieMap[str, int | None] = field(default_factory=HashTrieMap)
+    """Members on a break, and until when at the latest."""
     duty: HashTrieMap[str, DutyWord] = field(default_factory=HashTrieMap)
     devices: HashTrieMap[str, str] = field(default_factory=HashTrieMap)
     """Devices taken for a shift, and by whom."""

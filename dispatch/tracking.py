@@ -46,13 +46,12 @@ def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:
     if draft.stamp.received_ms - fix.fix_ms > ALARM_AGE_MAX_MS:
         return
     assert fix.alarm is not None, "only an alarm calls for help"
-    fix_time = rfc3339(fix.fix_ms)
     alert = Alert(
-        alert_id=alarm_alert_id_of(member_id, fix_time),
+        alert_id=alarm_alert_id_of(member_id, fix.fix_time, fix.fix_ms),
         area_id=draft.state.area_id,
         source=ALARM_SOURCE,
         category=fix.alarm,
-        occurred_at=fix_time,
+        occurred_at=rfc3339(fix.fix_ms),
         position=Position(fix.lon, fix.lat),
         priority=1,
     )

@@ -117,7 +117,7 @@ def _use(piece: RoadPiece) -> tuple[int, bool]:
 
 
 def _lines(feature: Any, dropped: Counter[str]) -> list[Any]:  # noqa: ANN401 - JSON, not yet read
-    """Return a feature as LineString features with a road_id; what is no object is left as is."""
+    """Return a feature as LineString features with a road_id; what cannot be read is left as is."""
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     if not isinstance(geometry, dict):
         return [feature]
@@ -131,6 +131,8 @@ def _lines(feature: Any, dropped: Counter[str]) -> list[Any]:  # noqa: ANN401 - 
         if isinstance(name, str) and name.strip():
             properties = {**properties, "road_id": name.strip()[:ROAD_ID_CHARACTERS_MAX]}
     coordinates = geometry.get("coordinates")
+    if not isinstance(coordinates, list):
+        return [feature]
     parts = [coordinates] if kind == "LineString" else coordinates
     return [
         {
@@ -138,5 +140,5 @@ def _lines(feature: Any, dropped: Counter[str]) -> list[Any]:  # noqa: ANN401 - 
             "properties": properties,
             "geometry": {"type": "LineString", "coordinates": part},
         }
-        for part in (parts if isinstance(parts, list) else [])
+        for part in parts
     ]

@@ -1,9 +1,8 @@
 """The account of a run, kept from the topics alone: alerts in = decided + dead-lettered.
 
-An alert is decided when an event names it as its cause, or says what it was attached to; it is
-dead-lettered when a dead letter names its place. A record that says word for word what an earlier
-one with the same id said changes nothing and says nothing; it counts as decided. Whatever is left
-is lost. A member's alarm is an alert that came in as a position.
+An alert is decided when an event names its place as the cause; it is dead-lettered when a dead
+letter names its place. A record that says word for word what a decided one with the same id says
+changes nothing, and nothing is written about it; it counts as decided. Whatever is left is lost. A member's alarm is an alert that came in as a position.
 """
 
 from collections import Counter
@@ -66,11 +65,10 @@ class Ledger:
         self._alerts: dict[Place, _Alert] = {}
         self._alarms: set[Place] = set()
         self._causes: set[Place] = set()
-        self._attached: set[str] = set()
         self._dead: set[Place] = set()
         self._sent_s: dict[str, float] = {}
         self._first_s: dict[str, float] = {}
-        self._by_alert: set[str] = set()
+        self._cause_of: dict[str, Place] = {}
 
     # --- taking
 
@@ -119,21 +117,13 @@ class Ledger:
             place = Place(cause["topic"], cause["partition"], cause["offset"])
             self._causes.add(place)
             if kind in {"member.dispatched", "backup.dispatched"}:
-                self._note_caused(place, data["dispatch_id"])
+                self._cause_of[data["dispatch_id"]] = place
         if kind == "incident.opened":
             self.opened[incident_id] = {**data, "at": event["at"]}
-            self._attached.add(data["alert_id"])
             if incident_id in self._views:
                 self.incidents[incident_id] = self._views[incident_id]
-        elif kind == "alert.attached":
-            self._attached.add(data["alert_id"])
         elif kind in OVERDUE:
             self.overdue.add((incident_id, OVERDUE[kind]))
-
-    def _note_caused(self, place: Place, dispatch_id: str) -> None:
-        """An order that followed from the alert itself, not from a later deadline or answer."""
-        if place in self._alerts or place in self._alarms:
-            self._by_alert.add(dispatch_id)
 
     def _take_order(self, order: dict[str, Any], heard_s: float) -> None:
         dispatch_id = order["dispatch_id"]
@@ -152,25 +142,20 @@ class Ledger:
 
     # --- asked for
 
-    def is_alert_cause(self, place: Place) -> bool:
-        """Tell whether a place is that of an alert or of an alarm."""
-        return place in self._alerts or place in self._alarms
-
     def balance(self) -> Balance:
         """Draw the balance."""
         decided = repeats = dead = 0
         lost: list[Place] = []
-        seen: list[_Alert] = []
+        heard = [alert for place, alert in self._alerts.items() if place in self._causes]
         for place, alert in sorted(self._alerts.items()):
-            if place in self._causes or alert.alert_id in self._attached and not _said(alert, seen):
+            if place in self._causes:
                 decided += 1
             elif place in self._dead:
                 dead += 1
-            elif _said(alert, seen):
+            elif _says_what(alert, heard):
                 repeats += 1
             else:
                 lost.append(place)
-            seen.append(alert)
         for place in sorted(self._alarms):
             decided += place in self._causes
             dead += place in self._dead
@@ -178,9 +163,7 @@ class Ledger:
                 lost.append(place)
         total = len(self._alerts) + len(self._alarms)
         assert total == decided + repeats + dead + len(lost), "every alert is one of the four"
-        return Balance(
-            total, len(self._alarms), decided, repeats, dead, len(lost), tuple(lost)
-        )
+        return Balance(total, len(self._alarms), decided, repeats, dead, len(lost), tuple(lost))
 
     def alert_to_order_ms(self) -> list[float]:
         """Milliseconds of the machine from handing an alert to the producer to reading its order.
@@ -189,9 +172,9 @@ class Ledger:
         somebody to become free says nothing about the engine.
         """
         first: dict[str, float] = {}
-        for dispatch_id in self._by_alert:
-            order, read_s = self.ordered.get(dispatch_id), self._first_s.get(dispatch_id)
-            if order is None or read_s is None:
+        for dispatch_id, read_s in self._first_s.items():
+            order, cause = self.ordered[dispatch_id], self._cause_of.get(dispatch_id)
+            if cause not in self._alerts and cause not in self._alarms:
                 continue
             sent_s = self._sent_s.get(order["alert_id"])
             if sent_s is not None:
@@ -205,10 +188,10 @@ class Ledger:
         return dict(sorted(Counter(str(each["reason"]) for each in self.dead_letters).items()))
 
 
-def _said(alert: _Alert, seen: list[_Alert]) -> bool:
-    """Tell whether an earlier record of the area had the same id and the same content."""
+def _says_what(alert: _Alert, heard: list[_Alert]) -> bool:
+    """Tell whether a decided record of the area had the same id and the same content."""
     return alert.alert_id is not None and any(
         (each.area, each.alert_id) == (alert.area, alert.alert_id)
         and each.content == alert.content
-        for each in seen
+        for each in heard
     )

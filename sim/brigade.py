@@ -99,7 +99,7 @@ class Brigade:
         self._scale = scale
         self._run_id = run_id
         self._drill = drill
-        self._desk = Random(f"{seed}:desk")
+        self._desk = Random(f"{seed}:desk")  # noqa: S311 - a simulation must be repeatable
         self._said = 0
         self._seq = 0
         self._sent: dict[int, tuple[str, bytes]] = {}
@@ -136,8 +136,8 @@ class Brigade:
         self._hand_over_late_orders(now_ms)
         for member in self.members.values():
             on_duty = self._on_duty(member, now_ms)
-            for does in member.step(now_ms, on_duty=on_duty):
-                out.append(self._of_member(member, does, now_ms))
+            done = member.step(now_ms, on_duty=on_duty)
+            out.extend(self._of_member(member, does, now_ms) for does in done)
         if self.calling:
             for call in self._calls.due((now_ms - self._scale.start_ms) / 1000):
                 out.extend(self._of_call(call, now_ms))
@@ -206,9 +206,7 @@ class Brigade:
             case "bad":
                 assert call.raw is not None, "a bad record has its bytes"
                 key = (call.area or self.area_id).encode()
-                yield Outgoing(
-                    call.topic, key, call.raw, call.note, raises=call.topic == "alerts"
-                )
+                yield Outgoing(call.topic, key, call.raw, call.note, raises=call.topic == "alerts")
             case "repeat":
                 assert call.repeats is not None, "a repeat repeats something"
                 alert_id, value = self._sent[call.repeats]
@@ -237,11 +235,12 @@ class Brigade:
         return Outgoing("alerts", self.area_id.encode(), sent, call.note, alert_id, raises=True)
 
     def _find(self, call: Call, now_ms: int, out: list[Outgoing]) -> bool:
-        """Let a free member find something, or come into distress; False: nobody is free yet."""
-        free = [m for m in self.members.values() if m.is_free and m.has_signal]
-        if not free:
+        """Let a free member find something, or one come into distress; False: there is none yet."""
+        able = {"patrol", "on_scene"} if call.sort == "sos" else {"patrol"}
+        fit = [m for m in self.members.values() if m.doing in able and m.has_signal]
+        if not fit:
             return False
-        member = self._desk.choice(free)
+        member = self._desk.choice(fit)
         member_id = member.profile.member_id
         if call.sort == "sos":
             member.call_for_help("sos", now_ms)

@@ -157,6 +157,4 @@ class KafkaBus:
         async for record in self._consumer:
             place = Place(record.topic, record.partition, record.offset)
             key = self._keys[record.topic]
-            self._on_record(
-                Heard(key, place, record.key, record.value, time.monotonic())
-            )
+            self._on_record(Heard(key, place, record.key, record.value, time.monotonic()))

@@ -21,7 +21,7 @@ from xiaohe.sim.streets import Streets, moved
 REAL_ALERTS_PER_DAY: Final = 14.0
 """About 9,067 joint 110 calls in under two years."""
 
-RATE_PER_H: Final = 40.0
+RATE_PER_H: Final = 20.0
 """Alerts an hour of the simulated clock, where nothing else is asked for."""
 
 HOURS_PER_DAY: Final = 24.0
@@ -165,7 +165,7 @@ class Calls:
         assert rate_per_h >= 0, "a rate counts something"
         self._streets = streets
         self._landmarks = tuple(landmarks)
-        self._chance = Random(f"{seed}:calls")
+        self._chance = Random(f"{seed}:calls")  # noqa: S311 - a simulation must be repeatable
         self._rate_per_s = rate_per_h / 3600
         self._number = 0
         story_s = min(span_s, STORY_S_MAX)
@@ -253,8 +253,8 @@ class Calls:
         yield self._repeat(0.20 * story_s, first)
         yield self._odd_place(0.24 * story_s)
         yield from self._bad(0.12 * story_s, story_s)
-        yield from self._burst(0.35 * story_s)
-        yield Call(self._count(), 0.55 * story_s, "sos", BY_CATEGORY["injury"], OFF_THE_MAP)
+        yield from self._burst(0.42 * story_s)
+        yield Call(self._count(), 0.30 * story_s, "sos", BY_CATEGORY["injury"], OFF_THE_MAP)
 
     def _by_words(self, road_at_s: float, address_at_s: float) -> Iterator[Call]:
         """One alert that names a road alone, and one that only tells an address."""

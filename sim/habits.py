@@ -1,7 +1,7 @@
 """How people and their devices behave in the simulation: every figure of it in one place.
 
-All of them are invented, chosen so that what happens on a busy evening happens within minutes. Times
-are seconds of the simulated clock. Delays of people are lognormal: most are quick, a few take
+All of them are invented, chosen so that what happens on a busy evening happens within minutes.
+Times are seconds of the simulated clock. Delays of people are lognormal: most are quick, a few take
 long, nobody answers before they were asked.
 """
 
@@ -66,7 +66,7 @@ class Habits:
     """On patrol one goes slowly: a share of the speed of road and mode."""
     patrol_stop: Delay = Delay(25.0, 0.7, least_s=5.0, most_s=180.0)
     """A look into a doorway, a word with a shopkeeper."""
-    patrol_at_home: float = 0.8
+    patrol_at_home: float = 0.95
     """Share of patrol ways that lead to a road of one's own, if one has any."""
 
     gps_sigma_m: float = 8.0

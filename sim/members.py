@@ -123,8 +123,8 @@ class SimMember:
         self.doing: Doing = "off_duty"
         self._streets = streets
         self._habits = habits
-        self._chance = Random(f"{seed}:{profile.member_id}")
-        self._noise = Random(f"{seed}:{profile.member_id}:gps")
+        self._chance = Random(f"{seed}:{profile.member_id}")  # noqa: S311 - a simulation must be repeatable
+        self._noise = Random(f"{seed}:{profile.member_id}:gps")  # noqa: S311 - a simulation must be repeatable
         self._way = standing(profile.post or streets.somewhere(self._chance, profile.roads))
         self._way_ms: float = now_ms
         self._stop_ms: float = now_ms
@@ -321,7 +321,9 @@ class SimMember:
 
     def _until_loss_ms(self) -> float:
         per_h = self._habits.gps_losses_per_h
-        return 1000 * HOUR_S * -log(1.0 - self._noise.random()) / per_h if per_h > 0 else float("inf")
+        return (
+            1000 * HOUR_S * -log(1.0 - self._noise.random()) / per_h if per_h > 0 else float("inf")
+        )
 
     def _device(self, now_ms: float) -> Iterator[Does]:
         if self._lost_until_ms == 0.0 and now_ms >= self._lost_from_ms:
@@ -346,7 +348,9 @@ class SimMember:
         habits = self._habits
         kept = exp(-(now_ms - self._fix_ms) / 1000 / habits.gps_memory_s)
         fresh_m = habits.gps_sigma_m * sqrt(1.0 - kept * kept)
-        east_m, north_m = (kept * error + self._noise.gauss(0.0, fresh_m) for error in self._error_m)
+        east_m, north_m = (
+            kept * error + self._noise.gauss(0.0, fresh_m) for error in self._error_m
+        )
         self._error_m, self._fix_ms = (east_m, north_m), now_ms
         passed_s = (now_ms - self._way_ms) / 1000
         goes = passed_s < self._way.seconds

@@ -157,6 +157,7 @@ def _fix(wire: _WireFix, area_id: str) -> Fix:
         lon=lon,
         lat=lat,
         fix_ms=_fix_ms(wire.fix_time),
+        fix_time=wire.fix_time,
         accuracy_m=wire.accuracy_m,
         speed_mps=speed_mps,
         course_deg=course_deg,

@@ -13,14 +13,16 @@ from typing import Final
 import msgspec
 
 from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.answers import ABOUT_DUTY, TO_AN_ORDER
 from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.decide import Decision, Refusal, decide, decide_fix
-from xiaohe.dispatch.inputs import Cause, Fix, Received, WakeUp
+from xiaohe.dispatch.inputs import Cause, Fix, MemberAction, Received, WakeUp
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Member, Roster
 from xiaohe.dispatch.snapshot import from_rows, rows
 from xiaohe.dispatch.state import AreaState
+from xiaohe.dispatch.times import BadTime, parse_rfc3339
 from xiaohe.dispatch.world import RoadMap, Watch, World
 from xiaohe.geo.live import LivePositions
 from xiaohe.streams.bad_input import BadInput
@@ -32,6 +34,7 @@ from xiaohe.streams.codec import (
     encode_wakeup,
 )
 from xiaohe.streams.codec_actions import decode_member_action, decode_operator_action
+from xiaohe.streams.codec_common import identifier_of
 from xiaohe.streams.codec_positions import decode_positions
 from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
 from xiaohe.streams.member_views import MemberViews
@@ -44,6 +47,10 @@ UNKNOWN_DEVICE_MS: Final = 3_600_000
 
 FIRST_RECEIPT: Final = "xiaohe_received_ms"
 """Header of a forwarded record: when it was first received, ms."""
+
+SPOKEN_ON_THE_SPOT: Final = TO_AN_ORDER | ABOUT_DUTY
+"""Words of a member whose ``position`` is where they themselves are; of a report or a sighting
+it is where something else is."""
 
 DECODERS: Final[Mapping[str, Callable[..., object]]] = {
     "alerts": decode_alert,
@@ -138,6 +145,8 @@ class AreaEngine:
         if home is not None:
             return (self._forward(raw, home, at_ms, epoch),)
         area = self._area(received.area_id)
+        if isinstance(received.body, MemberAction):
+            self._learn_place(area, received.body, received.received_ms)
         decision = decide(area.state, received, at_ms, area.world)
         return (self._step(raw, decision, epoch, received.cause),)
 
@@ -190,6 +199,21 @@ class AreaEngine:
             return None
         home = partition_of(raw.key, self._shared.partitions)
         return home if home != raw.partition else None
+
+    def _learn_place(self, area: _Area, action: MemberAction, received_ms: int) -> None:
+        """Take the place that came with a member's word as a fix of the moment they spoke."""
+        home = self._shared.roster.area_of(action.member_id)
+        if action.position is None or home != area.state.area_id:
+            return
+        if action.action not in SPOKEN_ON_THE_SPOT:
+            return
+        try:
+            said_ms = parse_rfc3339(action.at)
+        except BadTime:
+            return
+        lon, lat = action.position.lon, action.position.lat
+        area.world.live.move(action.member_id, lon, lat, min(said_ms, received_ms))
+        self._views.touch(action.member_id)
 
     # --- positions
 
@@ -299,6 +323,7 @@ class AreaEngine:
     ) -> Step:
         record = Record(
             cause=self._cause(raw),
+            area_id=_area_of_key(raw.key),
             at_ms=at_ms,
             dead_letter=self._letter(raw, bad.reason, bad.detail, at_ms, bad.index),
             device_id=device_id,
@@ -526,6 +551,14 @@ def _first_receipt_ms(raw: Raw) -> int:
         if name == FIRST_RECEIPT and value.isdigit():
             return min(int(value), raw.timestamp_ms)
     return raw.timestamp_ms
+
+
+def _area_of_key(key: bytes | None) -> str | None:
+    """Give the area that a bad record was for, where its key names one."""
+    try:
+        return identifier_of(key, "area_id")
+    except BadInput:
+        return None
 
 
 def _reason(code: str) -> Reason:

@@ -11,7 +11,7 @@ import orjson
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.decide import Decision
-from xiaohe.dispatch.eligibility import is_on_duty
+from xiaohe.dispatch.eligibility import is_on_break, is_on_duty
 from xiaohe.dispatch.roster import Member, Roster
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import rfc3339
@@ -168,7 +168,7 @@ def _doing(state: AreaState, world: World, member_id: str, now_ms: int) -> str:
         return "in_distress"
     if not is_on_duty(state, world, member_id, now_ms):
         return "off_duty"
-    return "on_break" if member_id in state.breaks else "available"
+    return "on_break" if is_on_break(state, member_id, now_ms) else "available"
 
 
 def _trust(world: World, member_id: str, age_s: float | None) -> str:

@@ -26,7 +26,7 @@ from xiaohe.streams.ports import Publication
 EVENTS_STAGE, ORDERS_STAGE, VIEWS_STAGE = 0, 1, 2
 """What is acknowledged before what: the record of truth, then orders, then views of both."""
 
-UNPUBLISHED = frozenset({"incident_id", "fingerprint", "gap_m"})
+UNPUBLISHED = frozenset({"incident_id", "fingerprint", "gap_m", "relocated"})
 """Fields of a fact that the fold needs and nobody outside does."""
 
 ENDINGS = f.MemberDeclined | f.MemberStoodDown | f.MemberLapsed | f.MemberCompleted
@@ -277,7 +277,7 @@ def incident_view(incident: Incident, epoch: int) -> dict[str, object]:
         "timeline": _timeline(incident.timeline),
         "deadlines": {
             "accept_by": _time(incident.accept_by_ms),
-            "arrive_by": _time(incident.arrive_by_ms),
+            "arrive_by": _time(incident.arrive_by_ms if incident.is_measured else None),
             "backup_by": _time(incident.backup_by_ms),
         },
         "alerts": incident.alerts,
@@ -346,9 +346,7 @@ def _aid(incident: Incident, fact: f.AidRequested, decision: Decision, by: Named
 def wire(fact: f.Fact) -> dict[str, Any]:
     """Give a fact's ``data``: its fields, with times as text."""
     data: dict[str, Any] = {}
-    for name in fact.__struct_fields__:
-        if name in UNPUBLISHED:
-            continue
+    for name in _stated(fact):
         value = getattr(fact, name)
         if name.endswith("_by_ms"):
             data[name.removesuffix("_ms")] = _time(value)
@@ -357,6 +355,19 @@ def wire(fact: f.Fact) -> dict[str, Any]:
         else:
             data[name] = _plain(value)
     return data
+
+
+PLACE = ("position", "place", "road_id", "off_road_m", "responsible")
+
+
+def _stated(fact: f.Fact) -> list[str]:
+    """Name the fields that a fact publishes: of an update those that changed something, so that
+    nobody takes what stayed as it was for null."""
+    names = [name for name in fact.__struct_fields__ if name not in UNPUBLISHED]
+    if not isinstance(fact, f.IncidentUpdated):
+        return names
+    always = ("by", "reason", *PLACE) if fact.relocated else ("by", "reason")
+    return [n for n in names if n in always or getattr(fact, n) not in (None, ())]
 
 
 def _plain(value: object) -> object:

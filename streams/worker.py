@@ -10,8 +10,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import NoReturn
 
 import structlog
 import uvloop
@@ -184,8 +186,8 @@ def run_worker(worker: Worker) -> int:
     error = asyncio.run(_supervised(worker))
     if error is None:
         return EXIT_DONE
+    traceback.print_exception(error)
     _die(f"xiaohe worker: left: {type(error).__name__}: {error}")
-    return EXIT_FAILED
 
 
 async def _supervised(worker: Worker) -> BaseException | None:
@@ -228,7 +230,7 @@ class _Watchdog:
                 _die(f"xiaohe worker: left: the event loop stood still for {LOOP_BLOCKED_S:.0f} s")
 
 
-def _die(reason: str) -> None:
+def _die(reason: str) -> NoReturn:
     sys.stderr.write(reason + "\n")
     sys.stderr.flush()
     os._exit(EXIT_FAILED)

@@ -111,14 +111,17 @@ def test_an_order_given_late_lapses_twenty_seconds_after_it_was_given() -> None:
 
 def test_nobody_accepted_in_time_is_written_and_told_and_asking_goes_on() -> None:
     """At 60 s: acceptance.overdue, the squad leader is told, and the next is asked."""
-    town = Town("""
+    town = Town(
+        """
         member at rank
         m1     b  member
         m2     c  member
         m3     f  member
         m4     d  member
         boss   e  squad_leader
-    """, rules="rules: [{set: {backup: never}}]")
+    """,
+        rules="rules: [{set: {backup: never}}]",
+    )
     town.alert(at="a")
     town.at("00:59.999")
     assert town.facts(f.AcceptanceOverdue) == []

@@ -214,10 +214,13 @@ def test_no_more_than_twenty_candidates_are_named_and_the_chosen_is_among_them()
 
 def test_nobody_can_go_and_why_is_written_once_per_change() -> None:
     """`incident.unfilled` names the reasons, and again only when they change."""
-    town = Town("""
+    town = Town(
+        """
         member at shift
         asleep b  none
-    """)
+        """,
+        rules="rules: [{set: {backup: never}}]",
+    )
     town.alert(at="a")
     assert [u.reasons for u in town.facts(f.IncidentUnfilled)] == [("off_duty",)]
     town.at("01:00")

@@ -212,9 +212,7 @@ class Town:
 
     def _report(self, member_id: str, **said: Any) -> Decision | None:
         here = self.position(self.places[member_id])
-        fix = Fix(
-            member_id=member_id, lon=here.lon, lat=here.lat, fix_ms=self.now_ms, **said
-        )
+        fix = Fix(member_id=member_id, lon=here.lon, lat=here.lat, fix_ms=self.now_ms, **said)
         return self.take_fix(member_id, fix)
 
     def take_fix(self, member_id: str, fix: Fix) -> Decision | None:
@@ -233,19 +231,26 @@ class Town:
     # --- what comes in
 
     def alert(
-        self, alert_id: str = "a1", at: str | None = "b", *, received: str | None = None, **said: Any
+        self,
+        alert_id: str = "a1",
+        at: str | None = "b",
+        *,
+        received: str | None = None,
+        **said: Any,
     ) -> Decision:
         """An alert about a place (``at`` None: no position)."""
         if at is not None:
             said["position"] = self.position(at)
-        alert = Alert(**{
-            "alert_id": alert_id,
-            "area_id": self.state.area_id,
-            "source": "police-110",
-            "category": "dispute",
-            "occurred_at": rfc3339(self.now_ms),
-            **said,
-        })
+        alert = Alert(
+            **{
+                "alert_id": alert_id,
+                "area_id": self.state.area_id,
+                "source": "police-110",
+                "category": "dispute",
+                "occurred_at": rfc3339(self.now_ms),
+                **said,
+            }
+        )
         return self._decide(alert, received)
 
     def desk(self, action: str, *, received: str | None = None, **said: Any) -> Decision:
@@ -368,25 +373,32 @@ class Voice:
 
     def says(self, action: str, *, received: str | None = None, **said: Any) -> Decision:
         """Answer the order."""
-        said.setdefault("dispatch_id", self.order().dispatch_id)
+        if "dispatch_id" not in said:
+            said["dispatch_id"] = self.order().dispatch_id
         return self._town.action(self.member_id, action, received, **said)
 
     def accepts(self, **said: Any) -> Decision:
+        """Take it."""
         return self.says("accept", **said)
 
     def declines(self, **said: Any) -> Decision:
+        """Cannot go."""
         return self.says("decline", **said)
 
     def sets_out(self, **said: Any) -> Decision:
+        """Be under way."""
         return self.says("en_route", **said)
 
     def arrives(self, **said: Any) -> Decision:
+        """Be there."""
         return self.says("arrive", **said)
 
     def completes(self, **said: Any) -> Decision:
+        """Be done there."""
         return self.says("complete", **said)
 
     def asks_for_backup(self, **said: Any) -> Decision:
+        """Need more people."""
         return self.says("request_backup", **said)
 
     def declares(self, action: str, *, received: str | None = None, **said: Any) -> Decision:
@@ -425,6 +437,4 @@ def _shifts(shift: str) -> tuple[Shift, ...]:
     if shift == "none":
         return ()
     start, end = (-600, 1440) if shift == "all" else (int(m) for m in shift.split("-"))
-    return (
-        Shift(start=rfc3339(NOON_MS + start * 60_000), end=rfc3339(NOON_MS + end * 60_000)),
-    )
+    return (Shift(start=rfc3339(NOON_MS + start * 60_000), end=rfc3339(NOON_MS + end * 60_000)),)

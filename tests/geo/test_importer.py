@@ -63,6 +63,16 @@ def test_a_missing_road_id_is_taken_from_the_name(tmp_path):
     assert {piece.road_id for piece in report.pieces} == {"小河路", ""}
 
 
+@pytest.mark.parametrize("coordinates", [None, 5, [5], [[5]], [[[5]]]])
+@pytest.mark.parametrize("kind", ["LineString", "MultiLineString"])
+def test_broken_lines_are_refused_not_dropped(tmp_path, kind, coordinates):
+    """A line that cannot be read is an error that names it, for a road would be missing."""
+    sound = ("LineString", ACROSS, {"road_id": "x"})
+    raw = geojson(tmp_path, sound, (kind, coordinates, {"road_id": "y"}))
+    with pytest.raises(RoadsFileError, match=r"road_id 'y'"):
+        import_roads(raw)
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"features": [1]}'])
 def test_what_is_no_geojson_is_refused(tmp_path, content):
     """With the file's name."""

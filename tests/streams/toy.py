@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
 from xiaohe.streams.ports import (
     POSITIONS,
     WAKEUPS,
@@ -133,7 +134,8 @@ class ToyCore:
 
     def snapshot(self) -> Sequence[bytes]:
         whole = json.dumps(self.state).encode()
-        return [whole[at : at + 400] for at in range(0, len(whole), 400)]
+        third = min(len(whole) // 3 + 1, SNAPSHOT_PIECE_BYTES_MAX)
+        return [whole[at : at + third] for at in range(0, len(whole), third)]
 
     def restore(self, pieces: Sequence[bytes]) -> None:
         self.state = json.loads(b"".join(pieces))
