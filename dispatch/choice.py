@@ -140,7 +140,8 @@ class _Choice:
             if member is None or reached.member_id in self.seen:
                 continue
             reason = self._exclusion(member)
-            self._tell(member.member_id, reached.eta_s, reason)
+            eta_s = None if reason is Excluded.STALE_FIX else reached.eta_s
+            self._tell(member.member_id, eta_s, reason)
             if reason is not None:
                 continue
             found = (reached, travel_field)
@@ -173,8 +174,10 @@ class _Choice:
             if member is None or member.travel_mode != travel_field.mode:
                 continue
             fresh = has_fresh_fix(self.world, reached.member_id, self.rules, self.at_ms)
-            # A fresh fix says where they are; without one they stand at their post.
-            if fresh != reached.from_post:
+            # A fresh fix says where they are; without one they stand at their post. Who has
+            # neither is met where they were last, to be told that this is why they do not go.
+            lost = not fresh and self.world.live.post(reached.member_id) is None
+            if fresh != reached.from_post or lost:
                 yield reached, travel_field
 
     def _chosen(self, rule: str, reached: Reached, travel_field: TravelField) -> Chosen:

@@ -124,12 +124,15 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
     from xiaohe.places import FileUnreadable  # noqa: PLC0415 - the same
     from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
+    from xiaohe.sim.bus import BusError  # noqa: PLC0415 - the same
     from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
     from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
+    from xiaohe.verify import TopicsUnreadableError  # noqa: PLC0415 - the same
 
     return (
         AddressTaken,
         BrokerUnavailable,
+        BusError,
         ClusterError,
         FileUnreadable,
         OSError,
@@ -138,4 +141,5 @@ def _mendable() -> tuple[type[Exception], ...]:
         RosterFileError,
         StackFailed,
         TopicsFileError,
+        TopicsUnreadableError,
     )

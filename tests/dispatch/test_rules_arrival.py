@@ -65,8 +65,6 @@ def test_who_did_not_accept_does_not_arrive_by_position() -> None:
 def test_a_place_off_the_road_is_reached_at_its_access_point() -> None:
     """A courtyard 100 m in: who stands where the road comes nearest is there."""
     town = Town(TWO)
-    town.alert(at="ab@0.5")
-    town = Town(TWO)
     town.alert(at="a+150+100")
     assert town.incident().off_road_m == pytest.approx(100, abs=0.1)
     town.member("m1").accepts()
@@ -95,7 +93,7 @@ def test_a_detour_on_the_way_is_seen_with_the_next_fix() -> None:
     order = town.orders()[0]
     town.member(order.member_id).accepts()
     assert town.facts(f.ArrivalPredictedLate) == []
-    town.at("00:20")
+    town.at("00:21")
     town.member("m1").moves_to("ab@0.9")
     [late] = town.facts(f.ArrivalPredictedLate)
     assert late.estimate_s == 194.4
@@ -106,12 +104,12 @@ def test_a_member_who_falls_silent_counts_as_late() -> None:
     town = Town(TWO)
     town.alert(at="a")
     town.member("m1").accepts()
-    town.at("00:40")
+    town.at("00:41")
     town.member("m1").moves_to("ab@0.5")
     town.member("m1").falls_silent()
-    town.at("01:39.999")
+    town.at("01:40.999")
     assert town.facts(f.ArrivalPredictedLate) == []
-    town.at("01:40")
+    town.at("01:41")
     [late] = town.facts(f.ArrivalPredictedLate)
     assert (late.estimate_s, late.reason) == (None, "silent")
     assert town.asked(role="backup") == ["m2"]

@@ -345,7 +345,7 @@ def test_unmerging_gives_an_incident_its_alerts_and_its_windows_back() -> None:
     assert town.asked(two) == ["m2"]
     town.desk("merge", incident_id=two, into=one)
     assert town.asked(two) == []
-    town.at("00:30")
+    town.at("00:10")
     town.desk("unmerge", incident_id=two, reason="two after all")
     incident = town.incident(two)
     assert (incident.state, incident.merged_into) == ("dispatched", None)

@@ -61,7 +61,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("positions", but(FIX, member_id=None), "missing_field"),
     ("positions", FIX, "unknown_member"),
     ("positions", but(FIX, member_id=None, device_id="nobody-has-it"), "unknown_device"),
-    ("member-actions", but(WORD, action="accept"), "unknown_member"),
+    ("member-actions", but(WORD, action="accept", dispatch_id="d"), "unknown_member"),
+    ("member-actions", but(WORD, action="accept"), "action_needs_field"),
     ("member-actions", but(WORD, member_id=None, action="accept"), "missing_field"),
     ("operator-actions", {"action_id": "x"}, "missing_field"),
     (

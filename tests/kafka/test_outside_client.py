@@ -160,7 +160,7 @@ class TestWhoIsAsked:
     async def test_an_old_fix_gives_way_to_a_fresh_one(
         self, here: Client, city: City, chance: random.Random
     ):
-        """Without a post, a member whose fix is older than `fix_s` is passed over, the owner too."""
+        """Without a post, whoever has no fix newer than `fix_s` is passed over, the owner too."""
         area = here.name("area")
         scene, (near, far) = city.around(chance, [20, 100])
         roads = [{"road_id": scene.road_id, "role": "owner"}]

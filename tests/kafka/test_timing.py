@@ -38,6 +38,7 @@ async def test_every_step_falls_due_in_time(client: Client, own_city: City):
     scene, spots = own_city.around(random.Random(11), [8, 30, 60, 90])
     for spot in spots:
         await client.member("quick", post=at(spot), unit="1/1")
+    print("sent", time.time())
     alert_id = await client.alert("quick", position=at(scene))
     opened = await client.opened(alert_id)
     incident_id = opened["incident_id"]
@@ -53,6 +54,7 @@ async def test_every_step_falls_due_in_time(client: Client, own_city: City):
         assert abs(seconds(got.value["data"]["due_at"]) - received_s - window_s) < 0.002
         assert 0 <= got.value["data"]["late_s"] <= LATE_S_MAX
         assert got.value["cause"].keys() == {"deadline"}
+        print(got.value["type"], lateness_s(got), time.time())
         assert 0 <= lateness_s(got) <= LATE_S_MAX
     asked = client.of("dispatches", alert_id=alert_id, state="ordered", role="primary")
     second_s = asked[1].here_s - seconds(first["ordered_at"])

@@ -41,7 +41,8 @@ def _address(_: object, text: str) -> None:
         raise ValueError(f"{text!r} is no address: write HOST:PORT, such as {DEFAULT_HTTP}")
 
 
-def _positive(_: object, number: float) -> None:
+def positive(_: object, number: float) -> None:
+    """Refuse what is not more than 0, for cyclopts to say."""
     if number <= 0:
         raise ValueError("must be more than 0")
 
@@ -50,12 +51,12 @@ Http = Annotated[
     str,
     Parameter(name="--http", help="Where the gateway listens, HOST:PORT.", validator=_address),
 ]
-Workers = Annotated[int, Parameter(name="--workers", help="How many workers.", validator=_positive)]
+Workers = Annotated[int, Parameter(name="--workers", help="How many workers.", validator=positive)]
 Speed = Annotated[
     float,
     Parameter(
         name="--speed",
         help="How much faster than the day: divides durations, multiplies speeds.",
-        validator=_positive,
+        validator=positive,
     ),
 ]
