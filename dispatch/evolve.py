@@ -69,9 +69,12 @@ def evolve(state: AreaState, fact: f.Fact, stamp: Stamp) -> AreaState:
             return put_incident(state, _revise_order(incident, fact.dispatch_id, asked_on=True))
         case f.AidRequested():
             incident = state.incidents[fact.incident_id]
-            return put_incident(
-                state, revise(incident, aid_asked=(*incident.aid_asked, fact.to_area_id))
+            asked = revise(
+                incident,
+                aid_asked=(*incident.aid_asked, fact.to_area_id),
+                aid_requests=incident.aid_requests + 1,
             )
+            return put_incident(state, asked)
         case f.AlertAttached():
             state = _remember(state, fact, stamp.received_ms)
             return put_incident(state, _next(state, fact, stamp))

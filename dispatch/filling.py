@@ -206,11 +206,10 @@ def _ask_a_neighbour(draft: Draft, incident: Incident) -> bool:
     left = [area_id for area_id in neighbours if area_id not in incident.aid_asked]
     if not left:
         return False
-    n = len(incident.aid_asked) + 1
     draft.emit(
         f.AidRequested(
             incident_id=incident.incident_id,
-            alert_id=aid_alert_id_of(incident.incident_id, n),
+            alert_id=aid_alert_id_of(incident.incident_id, incident.aid_requests + 1),
             to_area_id=left[0],
             needed=lacking(incident, "primary"),
         )

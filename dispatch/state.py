@@ -125,6 +125,7 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unfilled: tuple[str, ...] = ()
     unfilled_role: Role = "primary"
     aid_asked: tuple[str, ...] = ()
+    aid_requests: int = 0
     rung: int = 0
     acknowledged: bool = False
     merged_into: str | None = None

@@ -70,7 +70,7 @@ def write_missed(draft: Draft, incident_id: str, name: str, due_ms: int) -> None
     if _was_missed(incident, name):
         return
     late_s = (draft.at_ms - due_ms) / MS_PER_S
-    estimate_s = None if name == ACCEPT else _soonest_s(draft, incident)
+    estimate_s = None if name == ACCEPT else _soonest_s(draft, incident, name)
     fact = MISSED[name]
     draft.emit(fact(incident_id=incident_id, due_ms=due_ms, late_s=late_s, estimate_s=estimate_s))
 
@@ -79,8 +79,10 @@ def _was_missed(incident: Incident, name: str) -> bool:
     return MISSED[name].__struct_config__.tag in incident.overdue
 
 
-def _soonest_s(draft: Draft, incident: Incident) -> float | None:
+def _soonest_s(draft: Draft, incident: Incident, name: str) -> float | None:
     """Estimate when the first of those under way is there, seconds from now."""
-    ways = (travel(draft, incident, o.member_id) for o in incident.open_orders() if o.is_taken)
+    orders = incident.open_orders("backup" if name == BACKUP else None)
+    under_way = [o.member_id for o in orders if o.is_taken and o.state != "arrived"]
+    ways = (travel(draft, incident, member_id) for member_id in under_way)
     soonest_s = min((way.eta_s for way in ways if way is not None), default=None)
     return None if soonest_s is None else round(soonest_s, ETA_DECIMALS)

@@ -232,7 +232,7 @@ def test_reopening_a_call_for_help_calls_again() -> None:
     town.member("m1").alarms("sos")
     sos = town.opened[-1]
     town.desk("close", incident_id=sos)
-    town.alert("a1", at="b", category="noise")
+    town.alert("a1", at="be@0.1", category="noise")
     assert town.asked() == ["m1"]
     town.desk("reopen", incident_id=sos)
     assert "m1" not in town.asked(town.opened[-1])

@@ -76,23 +76,26 @@ def test_asking_again_asks_for_one_more() -> None:
     assert town.clock(town.incident().backup_by_ms) == "05:00"
 
 
-def test_on_need_when_nobody_accepts_or_nobody_comes() -> None:
-    """acceptance.overdue and arrival.overdue each require it, together once."""
+def test_on_need_when_nobody_accepts() -> None:
+    """acceptance.overdue requires it; what else is missed later requires no second one."""
     town = Town(FOUR)
     town.alert(at="a")
     town.at("01:00")
     assert required(town) == [("acceptance_overdue", 1)]
     town.at("04:00")
     assert required(town) == [("acceptance_overdue", 1)]
-    late = Town("member at\nm1 b")
-    late.alert(at="a")
-    late.member("m1").accepts()
-    late.at("00:30")
-    late.member("m1").moves_to("ab@0.5")
-    late.at("02:59")
-    late.member("m1").moves_to("ab@0.3")
-    late.at("03:00")
-    assert required(late) == [("arrival_overdue", 1)]
+
+
+def test_on_need_when_nobody_arrives() -> None:
+    """Accepted, beside the scene, and never there: arrival.overdue requires it."""
+    town = Town("member at\nm1 b", rules="rules: [{set: {dwell_s: 600}}]")
+    town.alert(at="a")
+    town.at("00:58")
+    town.member("m1").accepts()
+    town.at("01:11")
+    town.member("m1").moves_to("a")
+    town.at("03:00")
+    assert required(town) == [("arrival_overdue", 1)]
 
 
 def test_on_need_when_more_people_are_needed_than_can_be_found() -> None:

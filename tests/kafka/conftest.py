@@ -39,6 +39,18 @@ def policy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def ended_well(program: Program) -> None:
+    """After all tests the account of everything that they sent holds, and the program ends."""
+    try:
+        servers = str(program.ready["bootstrap_servers"])
+        command = [sys.executable, "-m", "xiaohe", "verify", "--bootstrap-servers", servers]
+        verified = subprocess.run(command, check=False, capture_output=True, text=True)
+    finally:
+        status = program.end()
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert status == 0
+
+
 @pytest.fixture(scope="session")
 def product(
     broker: Broker, policy_file: Path, tmp_path_factory: pytest.TempPathFactory
@@ -47,7 +59,7 @@ def product(
     folder = tmp_path_factory.mktemp("product")
     program = Program("--data-dir", folder, "--http", "127.0.0.1:0", "--policy", policy_file)
     yield program
-    assert program.end() == 0
+    ended_well(program)
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +103,9 @@ def baltimore_servers(
     where = ("--data-dir", folder, "--http", "127.0.0.1:0", "--roads", baltimore.path)
     program = Program(*where, "--policy", policy_file)
     try:
-        yield str(program.ready["bootstrap_servers"])
-    finally:
-        status = program.end()
-    assert status == 0
+        servers = str(program.ready["bootstrap_servers"])
+    except AssertionError:
+        program.end()
+        raise
+    yield servers
+    ended_well(program)

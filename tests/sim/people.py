@@ -74,5 +74,3 @@ def said(done: list) -> list[str]:
 def fixes(done: list) -> list[tuple[float, Sends]]:
     """The positions sent."""
     return [(at_s, does) for at_s, does in done if isinstance(does, Sends)]
-
-

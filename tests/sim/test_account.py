@@ -11,15 +11,18 @@ AREA = b"xiaohe"
 
 
 def alert(offset, content, key=AREA, heard_s=0.0):
+    """A record of alerts."""
     value = content if isinstance(content, bytes) else orjson.dumps(content)
     return Heard("alerts", Place("alerts", 0, offset), key, value, heard_s)
 
 
 def engine(topic, value, heard_s=0.0):
+    """A record of an output topic."""
     return Heard(topic, Place(topic, 0, 0), AREA, orjson.dumps(value), heard_s)
 
 
 def event(kind, data, cause=None, incident_id="i1", topic="alerts"):
+    """An event, of an alert at offset ``cause`` or of a deadline."""
     place = {"deadline": "accept"} if cause is None else {
         "topic": topic, "partition": 0, "offset": cause,
     }  # fmt: skip
@@ -31,12 +34,14 @@ def event(kind, data, cause=None, incident_id="i1", topic="alerts"):
 
 
 def letter(offset, topic="alerts"):
+    """A dead letter of a record."""
     return engine(
         "dead_letters", {"topic": topic, "partition": 0, "offset": offset, "reason": "not_json"}
     )
 
 
 def kept(*records):
+    """A ledger that took these."""
     ledger = Ledger()
     for record in records:
         ledger.take(record)
@@ -104,6 +109,7 @@ def test_an_alarm_is_an_alert_that_came_as_a_position():
 
 
 def ordered(dispatch_id, alert_id, heard_s):
+    """An order."""
     value = {"dispatch_id": dispatch_id, "alert_id": alert_id, "state": "ordered"}
     return engine("dispatches", value, heard_s)
 
@@ -127,6 +133,7 @@ def test_alert_to_order_counts_what_followed_from_the_alert_itself():
 
 def test_an_older_view_never_replaces_a_newer_one():
     """Views are kept by their last_seq, for those of a take-over come again."""
+
     def view(seq):
         return engine("incidents", {"incident_id": "i1", "last_seq": seq})
 
@@ -143,6 +150,7 @@ def test_incidents_from_before_the_run_are_none_of_ours():
 
 
 def incident(state="on_scene", priority=2, deadlines=None, **timeline):
+    """An incident with milestones at these seconds."""
     milestones = ("received", "dispatched", "accepted", "en_route", "arrived",
                   "backup_required", "backup_arrived", "resolved")  # fmt: skip
     at = dict.fromkeys(milestones) | {k: stamp(s) for k, s in timeline.items()}
@@ -152,6 +160,7 @@ def incident(state="on_scene", priority=2, deadlines=None, **timeline):
 
 
 def stamp(seconds):
+    """So many seconds after midnight."""
     return f"2030-01-01T00:{seconds // 60:02}:{seconds % 60:02}.000Z"
 
 

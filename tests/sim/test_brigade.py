@@ -33,6 +33,7 @@ DECODERS = {
 
 
 def brigade(rate=0.0, speed=1.0, members=3, habits=SURE, span_s=600.0, story=False, **options):
+    """A brigade on the drawn street."""
     on = streets()
     calls = Calls(on, (), 1, rate, span_s)
     if not story:
@@ -43,10 +44,12 @@ def brigade(rate=0.0, speed=1.0, members=3, habits=SURE, span_s=600.0, story=Fal
 
 
 def heard(topic, value):
+    """A record of a topic."""
     return Heard(topic, Place(topic, 0, 0), b"drawn", orjson.dumps(value), 0.0)
 
 
 def dispatch(dispatch_id="d1", member_id="m01", state="ordered", incident_id="i1", **more):
+    """A record of dispatches."""
     return heard("dispatches", {
         "dispatch_id": dispatch_id, "member_id": member_id, "state": state, "role": "primary",
         "incident_id": incident_id, "alert_id": "a1",
@@ -54,6 +57,7 @@ def dispatch(dispatch_id="d1", member_id="m01", state="ordered", incident_id="i1
 
 
 def opened(at="e", incident_id="i1", **more):
+    """The event that opens an incident at a junction."""
     place = None
     if at is not None:
         lon, lat = maps.place(STREET, at)
@@ -63,10 +67,12 @@ def opened(at="e", incident_id="i1", **more):
 
 
 def event(kind, data, incident_id="i1"):
+    """An event of an incident."""
     return heard("incident_events", {"type": kind, "incident_id": incident_id, "data": data})
 
 
 def run(one, seconds, from_s=0, tick_s=0.5):
+    """Step it for so long; what is sent."""
     out = []
     for n in range(round(seconds / tick_s) + 1):
         out += one.step(round(START_MS + 1000 * (from_s + n * tick_s)))
@@ -74,6 +80,7 @@ def run(one, seconds, from_s=0, tick_s=0.5):
 
 
 def actions(out):
+    """The answers sent."""
     return [orjson.loads(o.value) for o in out if o.topic == "member_actions"]
 
 
@@ -172,6 +179,7 @@ def test_a_finder_completes_what_the_event_names():
     out = run(one, 140)
     found = next(o for o in out if b"reported_by" in o.value)
     finder = orjson.loads(found.value)["reported_by"]
+    one.calling = False
     one.take(opened(alert_id=found.alert_id), START_MS + 140_000)
     arrived = {"dispatch_id": "d9", "member_id": finder, "by": "own_finding"}
     one.take(event("member.arrived", arrived), START_MS + 140_000)

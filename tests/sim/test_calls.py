@@ -10,6 +10,7 @@ from xiaohe.sim.streets import Streets
 
 @pytest.fixture(scope="module")
 def xiaohe() -> Streets:
+    """The project's own map."""
     return Streets.load(ROADS)
 
 
@@ -17,6 +18,7 @@ LANDMARKS = load_landmarks(PACKAGE / "data" / "places.geojson")
 
 
 def taken(streets, seed=1, rate=20.0, until_s=600.0, span_s=600.0):
+    """All calls up to then."""
     return list(Calls(streets, LANDMARKS, seed, rate, span_s).due(until_s))
 
 
@@ -45,7 +47,7 @@ def test_the_rate_is_told_beside_a_real_days():
 
 
 def test_the_story_has_one_of_everything(xiaohe):
-    """Road alone, address alone, an odd place, an own finding, an SOS, a repeat, a burst, bad ones."""
+    """Road or address alone, an odd place, an own finding, an SOS, a repeat, a burst, bad ones."""
     story = taken(xiaohe, rate=0.0)
     fields = [call.alert.keys() for call in story if call.sort == "alert"]
     assert sum("road_id" in f and "position" not in f for f in fields) == 1

@@ -28,7 +28,7 @@ def test_an_order_is_carried_out_from_the_answer_to_the_outcome():
 
 
 def test_the_way_takes_as_long_as_road_and_pace_say():
-    """From the button «on the way» to the button «on scene»: 800 m at about 20 km/h, and a thumb."""
+    """From the button «on the way» to the button «on scene»: 800 m at 20 km/h, and a thumb."""
     exact = replace(SURE, pace_spread=0.0, arrival_button=Delay(1.0, 0.0))
     one = member(exact)
     live(one, 0)

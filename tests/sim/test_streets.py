@@ -20,6 +20,7 @@ BLOCK = """
 
 @pytest.fixture
 def streets() -> Streets:
+    """The drawn block."""
     network = maps.network(BLOCK)
     return Streets(network, Snapper(network))
 

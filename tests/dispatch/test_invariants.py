@@ -1,0 +1,322 @@
+"""Whatever happens in a town, in whatever order: what must always hold.
+
+Random alerts, answers, positions, desks, shifts and hours of time, on the small town of the other
+tests. Deterministic: the same stories are told at every run.
+"""
+
+from collections import Counter
+from functools import reduce
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.dispatch.town import NOON_MS, Town
+from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.decide import Decision, fold
+from xiaohe.dispatch.deadlines import LADDER, RETRY
+from xiaohe.dispatch.evolve import put_incident
+from xiaohe.dispatch.lifecycle import LIVE
+from xiaohe.dispatch.reasons import Reason
+from xiaohe.dispatch.snapshot import from_rows, rows
+from xiaohe.dispatch.state import AreaState, Incident
+
+BRIGADE = """
+    member at post team owns helps mode  shift unit rank         skills
+    m1     a  a    red  ab   -     ebike all   1/1  member       -
+    m2     b  -    red  be   ab    walk  all   1/1  member       law
+    m3     c  f    blue ab   -     ebike 0-40  1/2  member       -
+    m4     e  -    blue -    ef    car   all   1/2  squad_leader law
+    m5     -  d    red  -    -     ebike 10-90 1/1  squadron_leader -
+    m6     f  -    blue cf   -     walk  none  1/2  brigade_leader -
+"""
+RULES = """
+areas: [{area_id: town, name: Town, neighbours: [east]}]
+rules: [{when: {category: quiet}, set: {backup: never}}]
+"""
+MEMBERS = [f"m{n}" for n in range(1, 7)]
+PLACES = ["a", "b", "ab@0.5", "ab@0.52", "be@0.4", "cf@0.9", "f", "c+200+0", "c+500+0", None]
+ANSWERS = ["accept", "accept", "accept", "decline", "en_route", "arrive", "request_backup"]
+members = st.sampled_from(MEMBERS)
+numbers = st.integers(0, 7)
+
+
+class AnyStory(RuleBasedStateMachine):
+    """A town in which anything may happen next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.town = Town(BRIGADE, rules=RULES)
+        self.began = self.town.state
+        self.checked = 0
+        self.seqs: Counter[str] = Counter()
+        self.before: dict[str, Incident] = {}
+
+    # --- what may happen
+
+    @rule(
+        n=numbers,
+        at=st.sampled_from(PLACES),
+        said=st.fixed_dictionaries(
+            {},
+            optional={
+                "priority": st.integers(1, 4),
+                "category": st.sampled_from(["dispute", "quiet", "fire"]),
+                "needed": st.integers(1, 3),
+                "skills": st.sampled_from([(), ("law",)]),
+                "reported_by": st.sampled_from([*MEMBERS, "ghost"]),
+                "supersedes": st.sampled_from(["a0", "a1", "gone"]),
+                "drill": st.booleans(),
+            },
+        ),
+    )
+    def an_alert(self, n: int, at: str | None, said: dict[str, Any]) -> None:
+        where = {"address": "somewhere"} if at is None else {}
+        self.town.alert(f"a{n}", at=at, occurred_at="then", **where, **said)
+
+    @precondition(lambda self: self.town.state.order_incident)
+    @rule(n=numbers, action=st.sampled_from([*ANSWERS, "complete"]), who=st.none() | members)
+    def an_answer(self, n: int, action: str, who: str | None) -> None:
+        ids = sorted(self.town.state.order_incident)
+        dispatch_id = ids[-1 - n % len(ids)]
+        order = self.town.state.incidents[self.town.state.order_incident[dispatch_id]].order(
+            dispatch_id
+        )
+        assert order is not None
+        self.town.action(who or order.member_id, action, None, dispatch_id=dispatch_id)
+
+    @precondition(lambda self: self.town.state.holding)
+    @rule(n=numbers, action=st.sampled_from(ANSWERS))
+    def a_fitting_answer(self, n: int, action: str) -> None:
+        holders = sorted(self.town.state.holding)
+        member_id = holders[n % len(holders)]
+        held = self.town.state.holding[member_id]
+        self.town.action(member_id, action, None, dispatch_id=held.dispatch_id)
+
+    @rule(who=members, place=st.sampled_from(["a", "b", "c", "d", "e", "f", "ab@0.5"]))
+    def a_position(self, who: str, place: str) -> None:
+        self.town.now_ms += 1
+        self.town.member(who).moves_to(place)
+
+    @rule(who=members, alarm=st.sampled_from(["sos", "fall"]))
+    def an_alarm(self, who: str, alarm: str) -> None:
+        self.town.now_ms += 1
+        if who in self.town.places:
+            self.town.member(who).alarms(alarm)
+
+    @rule(who=members)
+    def silence(self, who: str) -> None:
+        self.town.places.pop(who, None)
+
+    @rule(who=members, word=st.sampled_from(["on_duty", "off_duty", "break", "resume"]))
+    def a_word_on_duty(self, who: str, word: str) -> None:
+        self.town.member(who).declares(word, device_ids=("cam-1",) if word == "on_duty" else ())
+
+    @rule(
+        who=members,
+        shift=st.sampled_from(["all", "none", "5-20"]),
+        gone=st.booleans(),
+    )
+    def a_roster_change(self, who: str, shift: str, gone: bool) -> None:
+        if gone:
+            self.town.roster.remove(who)
+            self.town.live.forget(who)
+        else:
+            self.town.hire(who, post="e", shift=shift)
+
+    @precondition(lambda self: self.town.opened)
+    @rule(
+        action=st.sampled_from(
+            [
+                "dispatch",
+                "dispatch",
+                "stand_down",
+                "update",
+                "message",
+                "cancel",
+                "close",
+                "reopen",
+                "merge",
+                "unmerge",
+                "acknowledge",
+                "refer",
+                "return_visit",
+            ]
+        ),
+        n=numbers,
+        m=numbers,
+        who=st.none() | members,
+        fields=st.fixed_dictionaries(
+            {},
+            optional={
+                "priority": st.integers(1, 4),
+                "needed": st.integers(1, 3),
+                "road_id": st.sampled_from(["ab", "cf", "gone"]),
+                "role": st.sampled_from(["primary", "backup"]),
+            },
+        ),
+    )
+    def a_desk(self, action: str, n: int, m: int, who: str | None, fields: dict[str, Any]) -> None:
+        opened = self.town.opened
+        self.town.desk(
+            action,
+            incident_id=opened[-1 - n % len(opened)],
+            into=opened[-1 - m % len(opened)],
+            member_id=who,
+            fields=fields,
+            text="words",
+        )
+
+    @rule(
+        action=st.sampled_from(["set_mode", "close_road", "open_road"]),
+        mode=st.sampled_from(["peacetime", "emergency"]),
+        road=st.sampled_from(["ab", "be", "ef"]),
+    )
+    def a_desk_about_the_area(self, action: str, mode: str, road: str) -> None:
+        self.town.desk(action, incident_id=None, mode=mode, road_id=road)
+
+    @rule(seconds=st.sampled_from([1, 5, 20, 40, 60, 130, 400]))
+    def time_passes(self, seconds: int) -> None:
+        self.town.run_to(self.town.now_ms + seconds * 1000)
+
+    @rule(seconds=st.sampled_from([5, 70, 200]))
+    def the_worker_is_down(self, seconds: int) -> None:
+        self.town.now_ms += seconds * 1000
+        self.town.reported_ms = self.town.now_ms
+
+    # --- what must hold
+
+    @invariant()
+    def each_decision_is_sound(self) -> None:
+        """Sequences unbroken, refusals with a code and without facts, decided in order of time."""
+        for decision in self.town.decisions[self.checked :]:
+            assert decision.refusal is None or not decision.facts
+            if decision.refusal is not None:
+                assert decision.refusal.reason in {r.value for r in Reason}
+            self._ended_before_ordered(decision)
+        self.checked = len(self.town.decisions)
+
+    def _ended_before_ordered(self, decision: Decision) -> None:
+        ordered: set[str] = set()
+        for fact in decision.facts:
+            if isinstance(fact, f.MemberDispatched | f.BackupDispatched):
+                assert fact.member_id not in ordered
+                ordered.add(fact.member_id)
+
+    @invariant()
+    def nobody_has_two_open_orders(self) -> None:
+        """And `holding` says exactly who has one."""
+        state = self.town.state
+        held = Counter(o.member_id for i in state.incidents.values() for o in i.open_orders())
+        assert all(count == 1 for count in held.values())
+        assert set(held) == set(state.holding)
+
+    @invariant()
+    def no_more_primaries_have_accepted_than_are_needed(self) -> None:
+        for incident in self.town.state.incidents.values():
+            taken = sum(o.is_taken for o in incident.open_orders("primary"))
+            assert taken <= incident.needed
+
+    @invariant()
+    def nothing_open_is_forgotten(self) -> None:
+        """Somebody is asked, coming or there, or it is decided again, or a person knows of it."""
+        for incident in self.town.state.incidents.values():
+            if incident.is_live:
+                with_a_person = (
+                    incident.acknowledged
+                    or incident.due_ms(LADDER) is not None
+                    or incident.rung >= 1
+                )
+                waits = incident.due_ms(RETRY) is not None
+                assert incident.open_orders() or waits or with_a_person, incident
+
+    @invariant()
+    def what_is_over_binds_nobody_and_waits_for_nothing(self) -> None:
+        for incident in self.town.state.incidents.values():
+            if incident.state not in LIVE:
+                assert incident.open_orders() == ()
+                assert incident.deadlines == ()
+                assert incident.incident_id not in self.town.state.wanting
+
+    @invariant()
+    def each_deadline_has_something_to_look_at(self) -> None:
+        """One row a name; an order's deadlines only while the order is open."""
+        for incident in self.town.state.incidents.values():
+            names = [d.name for d in incident.deadlines]
+            assert len(names) == len(set(names))
+            for name in names:
+                _, _, dispatch_id = name.partition(":")
+                if dispatch_id:
+                    order = incident.order(dispatch_id)
+                    assert order is not None
+                    assert order.is_open
+
+    @invariant()
+    def sequences_are_unbroken_and_time_runs_forward(self) -> None:
+        for incident in self.town.state.incidents.values():
+            line = incident.timeline
+            for early, late in (
+                (line.received_ms, line.dispatched_ms),
+                (line.received_ms, line.accepted_ms),
+                (line.accepted_ms, line.en_route_ms),
+                (line.en_route_ms, line.resolved_ms),
+                (line.arrived_ms, line.resolved_ms),
+                (line.backup_required_ms, line.backup_arrived_ms),
+                (line.resolved_ms, line.closed_ms),
+            ):
+                assert early is None or late is None or early <= late
+            old = self.before.get(incident.incident_id)
+            if old is not None:
+                assert incident.last_seq >= old.last_seq
+                self._milestones_stay(old, incident)
+            self.before[incident.incident_id] = incident
+
+    def _milestones_stay(self, old: Incident, new: Incident) -> None:
+        if old.received_ms != new.received_ms:
+            return  # reopened: it begins anew
+        for name in old.timeline.__struct_fields__:
+            was = getattr(old.timeline, name)
+            assert was is None or getattr(new.timeline, name) == was
+
+    def teardown(self) -> None:
+        """The whole log folds to the very state, and so does a snapshot of it."""
+        town = self.town
+        assert reduce(fold, town.decisions, self.began) == town.state
+        published = Counter(
+            x.incident_id  # type: ignore[union-attr]
+            for d in town.decisions
+            for x in d.facts
+            if not isinstance(x, f.HiddenFact | f.AreaFact)
+        )
+        for incident in town.state.incidents.values():
+            assert incident.last_seq == published[incident.incident_id]
+        states = {town.state.area_id: town.state}
+        again = from_rows(rows(states, town.now_ms)) if town.decisions else states
+        assert again == states
+        assert self._looked_up_anew(town.state) == town.state
+        assert town.now_ms >= NOON_MS
+
+    def _looked_up_anew(self, state: AreaState) -> AreaState:
+        """Every look-up follows from the incidents alone."""
+        bare = AreaState(
+            state.area_id,
+            state.mode,
+            alerts=state.alerts,
+            actions=state.actions,
+            closed_roads=state.closed_roads,
+            breaks=state.breaks,
+            duty=state.duty,
+            devices=state.devices,
+        )
+        return reduce(put_incident, (i for _, i in sorted(state.incidents.items())), bare)
+
+
+TestAnyStory = AnyStory.TestCase
+TestAnyStory.settings = settings(
+    max_examples=120,
+    stateful_step_count=40,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
