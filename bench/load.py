@@ -90,6 +90,7 @@ class Client:
         self._numbers = 0
         self._open: set[asyncio.Task[None]] = set()
         self._mark: asyncio.Future[float] | None = None
+        self._marks = 0
 
     async def __aenter__(self) -> Self:
         """Connect, and stand at the end of the answers."""
@@ -140,8 +141,8 @@ class Client:
             for n in range(0, records * size, size)
         ]
         writing = [await self._producer.send(at, key=AREA.encode(), value=raw) for raw in raws]
-        self._numbers += 1
-        help_wanted = orjson.loads(positions_record([self._numbers], self._points, self._chance))
+        self._marks += 1
+        help_wanted = orjson.loads(positions_record([self._marks], self._points, self._chance))
         help_wanted |= {"alarm": "sos", "alert_id": "alarm:marker"}
         await asyncio.gather(*writing)
         self._mark = asyncio.get_running_loop().create_future()

@@ -27,8 +27,7 @@ FILLED_AGAIN_MAX = 32
 
 def fill(draft: Draft, incident_id: str) -> None:
     """Ask whoever is still to be asked for an incident; nothing where nobody is lacking."""
-    if not draft.incident(incident_id).is_live:
-        return
+    assert draft.incident(incident_id).is_live, "nobody is sent to what is over"
     await_acceptance(draft, incident_id)
     nobody = _fill_role(draft, incident_id, "primary")
     if nobody is not None:

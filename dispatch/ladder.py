@@ -27,8 +27,9 @@ def notify_command(draft: Draft, incident_id: str, reason: str) -> None:
 def climb(draft: Draft, incident_id: str) -> None:
     """Tell the next rung: the term passed without a word."""
     incident = draft.incident(incident_id)
-    if incident.is_live and not incident.acknowledged and incident.rung < len(RUNGS):
-        _tell_next(draft, incident_id, "not_acknowledged")
+    assert not incident.acknowledged, "whoever acknowledges takes the ladder's deadline back"
+    assert incident.rung < len(RUNGS), "the last rung has no term"
+    _tell_next(draft, incident_id, "not_acknowledged")
 
 
 def _tell_next(draft: Draft, incident_id: str, reason: str) -> None:

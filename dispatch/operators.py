@@ -288,9 +288,8 @@ def _unmerge(draft: Draft, action: OperatorAction) -> None:
 def _take_alerts_back(draft: Draft, incident: Incident, action: OperatorAction) -> None:
     """Let the incident's own alerts belong to it again, wherever mergers have carried them."""
     seen = {a: s for a in incident.alerts if (s := draft.state.alerts.get(a)) is not None}
-    carriers = {s.incident_id for s in seen.values()}
-    if incident.merged_into is not None:
-        carriers.add(incident.merged_into)
+    assert incident.merged_into is not None, "a merged incident says into which"
+    carriers = {s.incident_id for s in seen.values()} | {incident.merged_into}
     for incident_id in sorted(i for i in carriers if i in draft.state.incidents):
         theirs = draft.incident(incident_id).alerts
         draft.emit(

@@ -171,7 +171,9 @@ def _read(raw: bytes) -> _File:
 
 
 def _check(file: _File) -> None:
-    if file.rules and file.rules[0].when:
+    if not file.rules:
+        raise PolicyError("policy: `rules` is empty; data/policy.yaml shows every value")
+    if file.rules[0].when:
         raise PolicyError(
             "policy: rules[0] holds for everything, so it has no `when`: put an entry that sets "
             "every value before it; data/policy.yaml shows every value"
@@ -184,5 +186,3 @@ def _check(file: _File) -> None:
             _folded((file.rules[0], entry), None, 1.0)
     except msgspec.MsgspecError as fault:
         raise PolicyError(f"policy: {fault}; data/policy.yaml shows every value") from None
-    except IndexError:
-        raise PolicyError("policy: `rules` is empty; data/policy.yaml shows every value") from None

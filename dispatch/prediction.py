@@ -19,8 +19,7 @@ def travel(draft: Draft, incident: Incident, member_id: str) -> Travel | None:
     if not has_fresh_fix(draft.world, member_id, draft.rules(incident), draft.at_ms):
         return None
     site = draft.world.roads.site(incident.place, incident.road_id)
-    if site is None:
-        return None
+    assert site is not None, "where a member is on a road, a road leads to every place"
     roads, closed = draft.world.roads, draft.state.closed_roads
     return roads.travel_field(site, member.travel_mode, closed).eta(track.spot)
 

@@ -23,8 +23,7 @@ def require_backup(
     The caller then fills the incident.
     """
     incident = draft.incident(incident_id)
-    if not incident.is_live:
-        return
+    assert incident.is_live, "nobody is sent to what is over"
     rules = draft.rules(incident)
     if rules.backup == "never":
         if by is not None:

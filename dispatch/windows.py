@@ -65,10 +65,9 @@ def settle(draft: Draft, incident_id: str, name: str) -> None:
 
 
 def write_missed(draft: Draft, incident_id: str, name: str, due_ms: int) -> None:
-    """Write that a window passed, unless that was written."""
+    """Write that a window passed."""
     incident = draft.incident(incident_id)
-    if _was_missed(incident, name):
-        return
+    assert not _was_missed(incident, name), f"{name} was missed already"
     late_s = (draft.at_ms - due_ms) / MS_PER_S
     estimate_s = None if name == ACCEPT else _soonest_s(draft, incident, name)
     fact = MISSED[name]

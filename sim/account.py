@@ -2,7 +2,8 @@
 
 An alert is decided when an event names its place as the cause; it is dead-lettered when a dead
 letter names its place. A record that says word for word what a decided one with the same id says
-changes nothing, and nothing is written about it; it counts as decided. Whatever is left is lost. A member's alarm is an alert that came in as a position.
+changes nothing, and nothing is written about it; it counts as decided. Whatever is left is lost.
+A member's alarm is an alert that came in as a position.
 """
 
 from collections import Counter
@@ -191,7 +192,6 @@ class Ledger:
 def _says_what(alert: _Alert, heard: list[_Alert]) -> bool:
     """Tell whether a decided record of the area had the same id and the same content."""
     return alert.alert_id is not None and any(
-        (each.area, each.alert_id) == (alert.area, alert.alert_id)
-        and each.content == alert.content
+        (each.area, each.alert_id) == (alert.area, alert.alert_id) and each.content == alert.content
         for each in heard
     )

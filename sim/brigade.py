@@ -43,7 +43,8 @@ STILL_TO_COME_S: Final = 3.0
 goes to where the caller is."""
 
 RINGING_BACK_S: Final = 20.0
-"""A member sent to no place, or to one that is not on the map, rings the caller back first."""
+"""A member sent to no place, or to one that is not on the map, rings the caller back before
+setting out; the desk does where nobody could be sent at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +278,7 @@ class Brigade:
         if record["state"] == "ended":
             self._ended.add(dispatch_id)
             self._waiting.pop(dispatch_id, None)
-            member.over(dispatch_id, now_ms)
+            member.over(dispatch_id, now_ms, lapsed=record.get("end") == "lapsed")
         elif dispatch_id not in self._ended:
             self._waiting[dispatch_id] = (now_ms, record)
             self._hand_over(dispatch_id, now_ms)
@@ -292,20 +293,20 @@ class Brigade:
         known = self._incidents.get(record["incident_id"])
         if known is None and now_ms - heard_ms < 1000 * STILL_TO_COME_S:
             return
-        place = self._stated_place(known)
-        if place is None and now_ms - heard_ms < 1000 * RINGING_BACK_S:
-            return
-        place = place or self._true_place(record["alert_id"])
-        member = self.members[record["member_id"]]
         del self._waiting[dispatch_id]
-        if place is not None:
-            first = record["role"] == "primary"
-            member.ordered(self._order(dispatch_id, record["alert_id"], place, first), now_ms)
-
-    def _order(self, dispatch_id: str, alert_id: str, place: LonLat, first: bool) -> Order:
-        call = self._truth.get(alert_id)
-        handling_s = DEFAULT_HANDLING_S if call is None else call.kind.handling_s
-        return Order(dispatch_id, place, first, handling_s)
+        call = self._truth.get(record["alert_id"])
+        stated = self._stated_place(known)
+        place = stated if stated is not None or call is None else call.place
+        if place is None:
+            return
+        order = Order(
+            dispatch_id=dispatch_id,
+            goal=place,
+            first=record["role"] == "primary",
+            handling_s=DEFAULT_HANDLING_S if call is None else call.kind.handling_s,
+            asking_s=RINGING_BACK_S if stated is None else 0.0,
+        )
+        self.members[record["member_id"]].ordered(order, now_ms)
 
     def _stated_place(self, incident: Mapping[str, Any] | None) -> LonLat | None:
         """Give where the incident is said to be, if that is on the map."""
@@ -318,10 +319,6 @@ class Brigade:
         place = (float(position["lon"]), float(position["lat"]))
         return place if self._streets.is_here(place) else None
 
-    def _true_place(self, alert_id: str) -> LonLat | None:
-        call = self._truth.get(alert_id)
-        return None if call is None else call.place
-
     def _take_event(self, event: Mapping[str, Any], now_ms: int) -> None:
         data, incident_id = event["data"], event["incident_id"]
         match event["type"]:
@@ -332,10 +329,17 @@ class Brigade:
                 known |= {k: v for k, v in data.items() if v is not None}
             case "member.arrived":
                 self._found(data, self._incidents.get(incident_id, {}), now_ms)
+            case "incident.unfilled" if "no_place" in data["reasons"]:
+                self._note(now_ms, RINGING_BACK_S, "update", incident_id)
             case "command.notified":
                 if self._desk.random() < ACKNOWLEDGES:
                     after_s = ACKNOWLEDGED.draw_s(self._desk)
                     self._note(now_ms, after_s, "acknowledge", incident_id)
+            case "member.accepted" if data["member_id"] in self.members:
+                self.members[data["member_id"]].confirmed(data["dispatch_id"])
+            case "member.stood_down" | "member.lapsed" if data["dispatch_id"] in self._ended:
+                # The end of an order that was accepted after it had lapsed is not told again.
+                self.members[data["member_id"]].over(data["dispatch_id"], now_ms, lapsed=True)
             case "incident.resolved":
                 self._note(now_ms, CLOSED.draw_s(self._desk), "close", incident_id)
             case "member.completed" if self._distressed(incident_id) is not None:
@@ -378,6 +382,13 @@ class Brigade:
                 "action": later.what,
                 "incident_id": later.incident_id,
             }
+            if later.what == "update":
+                call = self._truth.get(str(self._incidents[later.incident_id].get("alert_id")))
+                if call is None:
+                    continue
+                lon, lat = call.place
+                value["fields"] = {"position": {"lon": round(lon, 6), "lat": round(lat, 6)}}
+                value["reason"] = "caller rung back"
             yield self._record("operator_actions", value)
             if later.member_id:
                 self._in_distress.pop(later.member_id, None)

@@ -299,7 +299,7 @@ class Calls:
         }
         yield Call(self._count(), at_s + 0.8, "alert", brawl.kind, brawl.place, again,
                    "burst: the same matter, another caller")  # fmt: skip
-        for n, category in enumerate(("injury", "theft", "crowd")):
+        for n, category in enumerate(("injury", "crowd")):
             yield _noted(self._alert(at_s + 0.2 * (n + 1), BY_CATEGORY[category]), note)
 
     def _bad(self, from_s: float, story_s: float) -> Iterator[Call]:

@@ -29,7 +29,10 @@ OUTCOMES = ("advised", "mediated", "put right", "handed to the police", "nothing
 ALARMS_SENT = 2
 """A device sends its alarm again with the next position, for the first may be lost."""
 
-DECLINE_REASONS = ("helping somebody", "e-bike broken down", "unwell")
+CONFIRMED_WITHIN_S = 10.0
+"""Whoever accepted a lapsed order and hears nothing for so long goes on with the patrol."""
+
+DECLINE_REASONS = ("helping somebody", "with a shopkeeper", "guarding a school gate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,14 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the phone shows. ``handling_s`` is the median for such a matter."""
+    """What the phone shows. ``handling_s`` is the median for such a matter; ``asking_s`` is what
+    it takes to find out where to go."""
 
     dispatch_id: str
     goal: LonLat
     first: bool
     handling_s: float
+    asking_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,10 @@ class _Plan:
     says_arrived_s: float | None
     asks_backup_s: float | None
     handling_s: float
+    answered: bool = False
     set_out_ms: float = 0.0
     there_ms: float = 0.0
+    confirm_by_ms: float | None = None
     to_say: tuple[tuple[float, str], ...] = ()
 
 
@@ -174,10 +181,26 @@ class SimMember:
         self._stand(now_ms)
         self._arrive(plan, now_ms, told=True)
 
-    def over(self, dispatch_id: str, now_ms: float) -> None:
-        """Hear that an order has ended, for whatever reason."""
-        if self._plan is not None and self._plan.order.dispatch_id == dispatch_id:
+    def over(self, dispatch_id: str, now_ms: float, *, lapsed: bool = False) -> None:
+        """Hear that an order has ended, for whatever reason.
+
+        Whoever was about to accept one that has ``lapsed`` does so all the same: it may still
+        count, which ``confirmed`` tells.
+        """
+        plan = self._plan
+        if plan is None or plan.order.dispatch_id != dispatch_id:
+            return
+        if lapsed and self.doing == "asked" and plan.answer == "accept":
+            plan.confirm_by_ms = plan.answer_ms + 1000 * CONFIRMED_WITHIN_S
+        else:
             self._back_to_patrol(now_ms)
+
+    def confirmed(self, dispatch_id: str) -> None:
+        """Hear that an acceptance counts; news only to somebody who accepted too late."""
+        plan = self._plan
+        if plan is not None and plan.order.dispatch_id == dispatch_id and plan.confirm_by_ms:
+            plan.confirm_by_ms = None
+            self.doing = "turning_out"
 
     def call_for_help(self, alarm: str, now_ms: float) -> None:
         """Press the red button; the member stays where they are until ``relieved``."""
@@ -229,7 +252,7 @@ class SimMember:
             order=order,
             answer=answer,
             answer_ms=now_ms + 1000 * habits.answer.draw_s(chance),
-            turn_out_s=habits.turn_out.draw_s(chance) + slow_s,
+            turn_out_s=habits.turn_out.draw_s(chance) + slow_s + order.asking_s,
             pace=min(habits.pace_most, max(habits.pace_least, pace)),
             says_under_way=chance.random() < habits.says_under_way,
             says_arrived_s=habits.arrival_button.draw_s(chance) if says_arrived else None,
@@ -241,8 +264,10 @@ class SimMember:
         plan = self._plan
         if plan is None or self.doing == "distress":
             return
-        if self.doing == "asked" and now_ms >= plan.answer_ms:
+        if self.doing == "asked" and now_ms >= plan.answer_ms and not plan.answered:
             yield from self._answer(plan, now_ms)
+        if self.doing == "asked" and plan.confirm_by_ms and now_ms >= plan.confirm_by_ms:
+            self._back_to_patrol(now_ms)
         if self.doing == "turning_out" and now_ms >= plan.set_out_ms:
             self._set_out(plan, now_ms)
             if plan.says_under_way:
@@ -258,6 +283,7 @@ class SimMember:
                 self._back_to_patrol(now_ms)
 
     def _answer(self, plan: _Plan, now_ms: float) -> Iterator[Does]:
+        plan.answered = True
         if plan.answer == "nothing":
             return
         if plan.answer == "decline":
@@ -265,7 +291,8 @@ class SimMember:
             self._back_to_patrol(now_ms)
             yield Says("decline", plan.order.dispatch_id, reason=reason)
             return
-        self.doing = "turning_out"
+        if plan.confirm_by_ms is None:
+            self.doing = "turning_out"
         self._stand(now_ms)
         plan.set_out_ms = plan.answer_ms + 1000 * plan.turn_out_s
         yield Says("accept", plan.order.dispatch_id)

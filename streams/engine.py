@@ -234,8 +234,11 @@ class AreaEngine:
             for index, bad_fix in record.bad:
                 yield self._dead_letter(raw, bad_fix.at_index(index), at_ms, epoch)
         area = self._area(record.area_id)
-        single = len(record.fixes) + len(record.bad) == 1
-        for index, fix in enumerate(record.fixes):
+        bad_at = {index for index, _ in record.bad}
+        count = len(record.fixes) + len(record.bad)
+        single = count == 1
+        good_at = (index for index in range(count) if index not in bad_at)
+        for index, fix in zip(good_at, record.fixes, strict=True):
             step = self._take_fix(raw, None if single else index, area, fix, at_ms, epoch)
             if step is not None and not raw.replayed:
                 yield step
@@ -490,7 +493,11 @@ class AreaEngine:
                 _set_post(area.world.live, member)
             else:
                 area.world.live.forget(member_id)
-        if tell and member is not None and self._is_mine(member.area_id):
+        if member is None:
+            self._views.gone(member_id, raw, tell=tell)
+        elif not self._is_mine(member.area_id):
+            self._views.forget(member_id)
+        elif tell:
             self._views.roster_changed(member, raw, raw.timestamp_ms)
         self._roster_moved = True
 

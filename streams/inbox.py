@@ -16,6 +16,10 @@ from xiaohe.streams.ports import POSITIONS, WAKEUPS, Raw
 DUE_HEADER = "due_ms"
 """Header of a wake-up: the deadline that it was written for, ms since the epoch, as text."""
 
+CLOCK_SKEW_MS_MAX = 500
+"""How far a wake-up may be ahead of its receipt: it is written when a deadline is due by the
+worker's clock and received by the broker's."""
+
 Key = tuple[int, int, int]
 
 
@@ -125,5 +129,5 @@ def _due_ms(raw: Raw) -> int:
     """The deadline a wake-up was written for; its receipt where a foreign hand wrote it."""
     for name, value in raw.headers:
         if name == DUE_HEADER and value.isdigit():
-            return int(value)
+            return min(int(value), raw.timestamp_ms + CLOCK_SKEW_MS_MAX)
     return raw.timestamp_ms

@@ -26,16 +26,10 @@ from dataclasses import dataclass
 import structlog
 from msgspec import Struct
 
-from xiaohe.streams.decision_log import (
-    Attempt,
-    Decision,
-    Fence,
-    Mark,
-    decode,
-    encode,
-    snapshot_pieces,
-)
-from xiaohe.streams.inbox import Gap, Inbox, Item
+from xiaohe.streams.decision_log import Decision, encode
+from xiaohe.streams.delivery import Delivery
+from xiaohe.streams.inbox import Inbox, Item
+from xiaohe.streams.journal import Journal
 from xiaohe.streams.ports import (
     POSITIONS,
     WAKEUPS,
@@ -61,15 +55,6 @@ BATCH_POSITIONS_MAX = 256
 RECORD_BYTES_MAX = 1_000_000
 """Largest decision or publication: topics take records up to 1 MiB, headers and key included."""
 
-SNAPSHOT_RECORDS = 2_000
-"""Decisions between two snapshots: a fold of so many takes about a second."""
-
-SNAPSHOT_AGE_MS = 24 * 3600 * 1000
-"""Age at which an idle partition is snapshotted anew: far less than the log's retention."""
-
-MARK_MS = 10_000
-"""How often it is noted how far the positions were taken while nothing is decided."""
-
 TICK_MS = 1_000
 """How often the core may publish without a decision."""
 
@@ -91,16 +76,8 @@ INBOX_HIGH, INBOX_LOW = 2_000, 500
 """Records of one topic waiting when its fetching is paused and when it goes on."""
 
 
-class FencedError(Exception):
-    """Another worker has taken this partition over."""
-
-
 class InputFailedError(Exception):
     """The core failed on an input; the trace of it is in the log."""
-
-
-class RecordsSkippedError(Exception):
-    """The reader of an input topic left records out."""
 
 
 class StalledError(Exception):
@@ -141,7 +118,6 @@ class Lane:
     ) -> None:
         self.partition = taken_over.partition
         self.epoch = taken_over.epoch
-        self.next_offset = taken_over.next_offset
         self.clean = True
         self.taken_count = 0
         self._core = core
@@ -149,16 +125,13 @@ class Lane:
         self._clock = clock
         self._flow = flow
         self._seq = taken_over.seq
-        self._snap = taken_over.snap
-        self._snapped_at_ms = taken_over.snapped_at_ms or clock.now_ms()
-        self._since_snapshot = taken_over.since_snapshot
+        self._journal = Journal(log, clock, taken_over)
         self._attempts = taken_over.attempts
         careful = taken_over.barren >= CAREFUL_FENCES
         self._careful_left = BATCH_DECISIONS_MAX + BATCH_POSITIONS_MAX if careful else 0
         self._inbox = Inbox(taken_over.next_inputs)
+        self._delivery = Delivery(self._inbox, log, self.partition)
         self._next_inputs = dict(taken_over.next_inputs)
-        self._positions_noted = taken_over.next_inputs[POSITIONS]
-        self._noted_at_ms = clock.now_ms()
         self._backlog: dict[str, int] | None = dict(taken_over.ends)
         self._barrier = dict(taken_over.ends)
         self._calls = Calls()
@@ -198,6 +171,11 @@ class Lane:
         return dict(self._next_inputs)
 
     @property
+    def next_offset(self) -> int:
+        """Where the lane's next write to the log belongs, if nobody else has written."""
+        return self._journal.next_offset
+
+    @property
     def waiting(self) -> int:
         """Records that wait."""
         return len(self._inbox)
@@ -217,14 +195,14 @@ class Lane:
         return TakenOver(
             partition=self.partition,
             epoch=self.epoch,
-            next_offset=self.next_offset,
+            next_offset=self._journal.next_offset,
             seq=self._seq,
             next_inputs=self.next_inputs,
             ends=self._barrier,
             attempts=self._attempts,
-            snap=self._snap,
-            snapped_at_ms=self._snapped_at_ms,
-            since_snapshot=self._since_snapshot,
+            snap=self._journal.snap,
+            snapped_at_ms=self._journal.snapped_at_ms,
+            since_snapshot=self._journal.since_snapshot,
             barren=0,
             folded=0,
             republished=0,
@@ -276,7 +254,7 @@ class Lane:
             return
         ahead_ms = wakeup.due_ms - wakeup.raw.timestamp_ms
         if ahead_ms >= 0:  # the broker's clock is behind ours and may still receive «in time»
-            await self._clock.sleep_until(self._clock.now_ms() + min(ahead_ms, CHECK_MS) + 1)
+            await self._clock.sleep_until(self._clock.now_ms() + ahead_ms + 1)
         self._barrier = dict(await self._io.input_ends(self.partition))
         assert wakeup.raw.offset < self._barrier[WAKEUPS]
 
@@ -301,15 +279,14 @@ class Lane:
         arrived = self._inbox.arrivals
         if self._next_item(arrived, positions=True) is None:
             return False
-        await self._account_for_gaps()
+        await self._delivery.account_for_gaps()
         if self._flow.gate is not None and self._inbox.holds_deciding():
             await self._flow.gate()
         self.clean = False
         batch = _Batch([], [], [])
         await self._decide_all(batch, arrived)
         if batch.values:
-            await self._append(batch.values)
-            self._positions_noted = self._next_inputs[POSITIONS]
+            await self._journal.decisions(batch.values, self._next_inputs[POSITIONS])
         if batch.publications:
             await self._io.publish(batch.publications)
         self.clean = True
@@ -360,7 +337,6 @@ class Lane:
         raw = item.raw
         self._inbox.remove(item)
         self.taken_count += 1
-        self._since_snapshot += len(steps)
         self._moved_at_ms = self._clock.now_ms()
         for index, step in enumerate(steps):
             more = index + 1 < len(steps)
@@ -371,7 +347,7 @@ class Lane:
                 epoch=self.epoch,
                 seq=self._seq,
                 owed_from=owed_from,
-                snap=self._snap,
+                snap=self._journal.snap,
                 topic=raw.topic,
                 partition=raw.partition,
                 offset=raw.offset,
@@ -420,8 +396,7 @@ class Lane:
     async def _trace(self, item: Item, error: str) -> None:
         key = (item.raw.topic, item.raw.offset)
         self._attempts[key] = self._attempts.get(key, 0) + 1
-        attempt = Attempt(self.epoch, self._snap, self._now(), *key, error[:500])
-        await self._append([encode(attempt)])
+        await self._journal.attempt(*key, self._now(), error)
 
     def _failed(self, item: Item, error: Exception) -> InputFailedError:
         raw = item.raw
@@ -430,61 +405,16 @@ class Lane:
             f"{ATTEMPTS_MAX} attempts it is set aside): {error!r}"
         )
 
-    # --- the log --------------------------------------------------------------------------
-
-    async def _append(self, values: Sequence[bytes]) -> int:
-        """Write to the log; the offset of the first. Raises FencedError."""
-        appended = await self._io.append_decisions(self.partition, values)
-        for each in appended:
-            if each.offset != self.next_offset:
-                await self._look_between(self.next_offset, each.offset)
-            self.next_offset = each.offset + 1
-        self._noted_at_ms = self._clock.now_ms()
-        return appended[0].offset
-
-    async def _look_between(self, start: int, end: int) -> None:
-        """Somebody else has written: a late owner does no harm, a new one has taken over."""
-        assert start < end, "the log gave an offset twice"
-        async for record in self._io.read_decisions(self.partition, start, end):
-            if isinstance(decode(record.value), Fence):
-                raise FencedError(
-                    f"partition {self.partition} was taken over at offset {record.offset}, "
-                    f"after epoch {self.epoch}"
-                )
-        _log.warning("late_write_of_former_owner", partition=self.partition, offset=start)
-
-    async def _snapshot(self, now_ms: int) -> None:
-        """Write the folded state; entries name it only once it is whole in the log."""
-        pieces = snapshot_pieces(
-            self._core.snapshot(),
-            epoch=self.epoch,
-            seq=self._seq,
-            at_ms=now_ms,
-            next_offsets=self._next_inputs,
-        )
-        offsets = [await self._append([encode(piece)]) for piece in pieces]
-        self._snap = offsets[0]
-        self._snapped_at_ms = now_ms
-        self._since_snapshot = 0
-        self._positions_noted = self._next_inputs[POSITIONS]
-        await self._mark(now_ms)  # an idle partition has no decision that names the snapshot
-
-    async def _mark(self, now_ms: int) -> None:
-        positions_next = self._next_inputs[POSITIONS]
-        await self._append([encode(Mark(self.epoch, self._snap, now_ms, positions_next))])
-        self._positions_noted = positions_next
-
     # --- between the batches --------------------------------------------------------------
 
     async def _housekeeping(self) -> None:
         """Snapshots, marks and what the core publishes without a decision."""
         now_ms = self._now()
-        old = now_ms - self._snapped_at_ms >= SNAPSHOT_AGE_MS
-        if self._since_snapshot >= SNAPSHOT_RECORDS or old:
-            await self._snapshot(now_ms)
-        unnoted = self._next_inputs[POSITIONS] > self._positions_noted
-        if unnoted and now_ms - self._noted_at_ms >= MARK_MS:
-            await self._mark(now_ms)
+        if self._journal.snapshot_wanted(now_ms):
+            pieces = self._core.snapshot()
+            await self._journal.snapshot(pieces, self._seq, now_ms, self._next_inputs)
+        if self._journal.mark_wanted(now_ms, self._next_inputs[POSITIONS]):
+            await self._journal.mark(now_ms, self._next_inputs[POSITIONS])
         if now_ms >= self._tick_at_ms:
             self._tick_at_ms = now_ms + TICK_MS
             publications = self._core.tick(now_ms, self.epoch)
@@ -519,33 +449,8 @@ class Lane:
             )
         if blocked_ms >= CHECK_MS:
             for ends in (self._backlog or {}, self._barrier):
-                for topic, end in ends.items():
-                    await self._pass_empty(topic, end)
-
-    async def _pass_empty(self, topic: str, end: int) -> None:
-        """Go past offsets that hold no record: they will not be delivered."""
-        start = self._inbox.fetched_next[topic]
-        if start >= end:
-            return
-        if not await self._holds_records(Gap(topic, start, end)):
-            if self._inbox.fetched_next[topic] == start:
-                self._inbox.fetched_next[topic] = end
-            self._wake.set()
-
-    async def _account_for_gaps(self) -> None:
-        """Offsets that were not delivered held no records, or the worker leaves."""
-        while self._inbox.gaps:
-            gap = self._inbox.gaps.pop()
-            if await self._holds_records(gap):
-                raise RecordsSkippedError(
-                    f"{gap.topic}[{self.partition}]: records {gap.start} to {gap.end - 1} exist "
-                    "and were not delivered"
-                )
-
-    async def _holds_records(self, gap: Gap) -> bool:
-        async for _ in self._io.read_input(gap.topic, self.partition, gap.start, gap.end):
-            return True
-        return False
+                if await self._delivery.pass_empty(ends):
+                    self._wake.set()
 
     def _now(self) -> int:
         """The time, which does not run backwards in one lane."""

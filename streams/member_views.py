@@ -7,6 +7,7 @@ a fleet that moves does not crowd out decisions.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
 import orjson
 
 from xiaohe.dispatch import facts as f
@@ -45,7 +46,9 @@ class MemberViews:
         self._touched: dict[str, None] = {}
         self._published: dict[str, tuple[tuple[object, ...], int]] = {}
         self._swept_ms = 0
-        self._events: list[tuple[Member, Raw, int]] = []
+        self._events: list[tuple[str, str, Raw, int]] = []
+        self._gone: dict[str, str] = {}
+        self._area_of: dict[str, str] = {}
 
     def touch(self, member_id: str) -> None:
         """Look at this member at the next tick."""
@@ -62,8 +65,26 @@ class MemberViews:
     def roster_changed(self, member: Member, raw: Raw, at_ms: int) -> None:
         """Tell at the next tick that the roster changed."""
         self.touch(member.member_id)
+        self._gone.pop(member.member_id, None)
+        self._note(member.member_id, member.area_id, raw, at_ms)
+
+    def gone(self, member_id: str, raw: Raw, *, tell: bool) -> None:
+        """Let go, at the next tick, of a member whom this engine has shown."""
+        area_id = self.forget(member_id)
+        if area_id is None:
+            return
+        self._gone[member_id] = area_id
+        if tell:
+            self._note(member_id, area_id, raw, raw.timestamp_ms)
+
+    def forget(self, member_id: str) -> str | None:
+        """Have nothing to do with a member any more; give the area in which they were shown."""
+        self._published.pop(member_id, None)
+        return self._area_of.pop(member_id, None)
+
+    def _note(self, member_id: str, area_id: str, raw: Raw, at_ms: int) -> None:
         if len(self._events) < EVENTS_WAITING_MAX:
-            self._events.append((member, raw, at_ms))
+            self._events.append((member_id, area_id, raw, at_ms))
 
     def due(
         self, areas: Mapping[str, tuple[AreaState, World]], now_ms: int, epoch: int
@@ -71,6 +92,8 @@ class MemberViews:
         """Give what is to be published now."""
         publications = [self._event(*event, epoch) for event in self._events]
         self._events.clear()
+        publications += [self._tombstone(*each, now_ms) for each in self._gone.items()]
+        self._gone.clear()
         if now_ms - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now_ms
             for area_id in areas:
@@ -102,6 +125,7 @@ class MemberViews:
             self._touched[member_id] = None
             return None
         self._published[member_id] = (says, now_ms)
+        self._area_of[member_id] = state.area_id
         value = {
             "member_id": member_id,
             "area_id": state.area_id,
@@ -117,11 +141,16 @@ class MemberViews:
         }
         return self._publication("members", VIEWS_STAGE, member_id, state.area_id, value, now_ms)
 
-    def _event(self, member: Member, raw: Raw, at_ms: int, epoch: int) -> Publication:
+    def _tombstone(self, member_id: str, area_id: str, now_ms: int) -> Publication:
+        """Take a member's record back: the topic is compacted."""
+        shown = self._publication("members", VIEWS_STAGE, member_id, area_id, {}, now_ms)
+        return msgspec.structs.replace(shown, value=None)
+
+    def _event(self, member_id: str, area_id: str, raw: Raw, at_ms: int, epoch: int) -> Publication:
         event_id = f"{self._topic_names['roster']}:{raw.partition}:{raw.offset}"
         value = area_event(
             event_id=event_id,
-            area_id=member.area_id,
+            area_id=area_id,
             kind="roster.changed",
             at_ms=at_ms,
             epoch=epoch,
@@ -130,9 +159,8 @@ class MemberViews:
                 "partition": raw.partition,
                 "offset": raw.offset,
             },
-            data={"member_id": member.member_id},
+            data={"member_id": member_id},
         )
-        area_id = member.area_id
         return self._publication(
             "area_events", EVENTS_STAGE, area_id, area_id, value, at_ms, event_id
         )

@@ -120,11 +120,10 @@ async def _newest_snap(log: Log, partition: int, start: int, fence: int) -> int 
 
 
 def _check_start(folding: Folding, start: int, partition: int) -> None:
-    if start > 0 and folding.seq > 0 and folding.snap == NO_SNAPSHOT:
+    if start > 0 and folding.snap == NO_SNAPSHOT:
         raise LogDamagedError(
-            f"decisions log of partition {partition} begins at offset {start}, after its first "
-            "decisions, and holds no whole snapshot: its retention must be longer than a day; "
-            "restore the topic from a backup"
+            f"decisions log of partition {partition}: its beginning is gone and there is no whole "
+            f"snapshot at offset {start}; restore the topic from a backup"
         )
 
 
@@ -143,9 +142,7 @@ async def _next_inputs(log: Log, partition: int, folding: Folding) -> dict[str, 
     return found
 
 
-async def _learn_positions(
-    log: Log, core: Core, clock: Clock, partition: int, epoch: int
-) -> None:
+async def _learn_positions(log: Log, core: Core, clock: Clock, partition: int, epoch: int) -> None:
     now_ms = clock.now_ms()
     start = await log.input_offset_at(POSITIONS, partition, now_ms - POSITIONS_REPLAY_S * 1000)
     end = (await log.input_ends(partition))[POSITIONS]

@@ -184,10 +184,10 @@ def run_worker(worker: Worker) -> int:
     """
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's consumer thread's loop too
     error = asyncio.run(_supervised(worker))
-    if error is None:
-        return EXIT_DONE
-    traceback.print_exception(error)
-    _die(f"xiaohe worker: left: {type(error).__name__}: {error}")
+    if error is not None:
+        traceback.print_exception(error)
+        _die(f"xiaohe worker: left: {type(error).__name__}: {error}")
+    return EXIT_DONE
 
 
 async def _supervised(worker: Worker) -> BaseException | None:

@@ -20,10 +20,11 @@ import structlog
 
 from xiaohe.dispatch.policy import Policy, load_policy
 from xiaohe.java import BrokerUnavailable
-from xiaohe.live_view import Scene, View, make_view
+from xiaohe.live_picture import Scene
+from xiaohe.live_view import View, make_view
 from xiaohe.places import PACKAGE, POLICY, ROADS, ROSTER
 from xiaohe.roster_file import read_roster
-from xiaohe.sim.account import Ledger
+from xiaohe.sim.account import WINDOWS, Ledger
 from xiaohe.sim.brigade import Brigade, Outgoing
 from xiaohe.sim.bus import Bus, BusError, Heard, KafkaBus
 from xiaohe.sim.calls import RATE_PER_H, STORY_S_MAX, Calls, load_landmarks
@@ -140,6 +141,7 @@ class _Demo:
         self._began_s = began_s
         self._unsent = 0
         self._first_order_s: float | None = None
+        self._urgent_windows_s: dict[str, float | None] = {}
 
     async def run(self) -> int:
         async with AsyncExitStack() as stack:
@@ -177,6 +179,9 @@ class _Demo:
             # On somebody's running cluster it is an exercise, and says so everywhere.
             drill=options.bootstrap_servers is not None,
         )
+        rules = policy.rules(max(URGENT), policy.mode_of(brigade.area_id), "", brigade.area_id)
+        lengths_s = (rules.accept_s, rules.arrive_s, rules.backup_s)
+        self._urgent_windows_s = dict(zip(WINDOWS, lengths_s, strict=True))
         ledger = Ledger()
         zone = ZoneInfo(policy.areas[brigade.area_id].timezone)
         scene = Scene(scale, brigade, ledger, options.rate, engine.name, zone, options.seconds)
@@ -355,7 +360,7 @@ class _Demo:
             "within_urgent": within(urgent),
             "windows": every,
             "windows_urgent": urgent,
-            "urgent_windows": {"accept": "60 s", "arrive": "180 s", "backup": "300 s"},
+            "urgent_windows_s": self._urgent_windows_s,
             "intervals": intervals(ledger, options.speed),
             "dead_letter_reasons": ledger.dead_by_reason(),
             "events": dict(sorted(ledger.events.items())),

@@ -3,11 +3,12 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 import orjson
 import pytest
 
-from tests.conftest import start_broker
+from xiaohe.broker import Broker
 from xiaohe.demo import DemoOptions, run_demo
 from xiaohe.live_view import JsonView
 
@@ -16,9 +17,12 @@ FIRST_ORDER_S_MAX = 30.0
 
 
 @pytest.mark.kafka
-async def test_a_demo_on_kafka_ends_even_and_gives_its_first_order_in_time(tmp_path):
+async def test_a_demo_on_kafka_ends_even_and_gives_its_first_order_in_time(
+    broker: Broker,  # left alone: it makes the test skip where no broker can be had
+    tmp_path: Path,
+):
     """Broker, worker and gateway of its own: lost 0, exit 0, the first order within 30 s."""
-    start_broker(tmp_path / "probe").stop()  # skips where no broker can be had
+    assert broker.alive
     lines = []
     view = JsonView(lambda line: lines.append(orjson.loads(line)))
     options = DemoOptions(seconds=6.0, speed=20.0, data_dir=tmp_path / "demo")

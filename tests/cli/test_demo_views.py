@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from tests.sim.people import START_MS, entry, streets
-from xiaohe.live_view import LiveView, Picture, PlainView, Scene, make_view, summary_table
+from xiaohe.demo_summary import summary_table
+from xiaohe.live_picture import Picture, Scene
+from xiaohe.live_view import LiveView, PlainView, make_view
 from xiaohe.sim.account import Ledger
 from xiaohe.sim.brigade import Brigade
 from xiaohe.sim.bus import Heard, Place
@@ -175,7 +177,7 @@ SUMMARY = {
     "repeats": 1, "alerts_dead_lettered": 2, "seconds": 61.0, "speed": 10.0, "seed": 1,
     "windows": dict.fromkeys(("accept", "arrive", "backup"), COUNTS),
     "windows_urgent": dict.fromkeys(("accept", "arrive", "backup"), COUNTS),
-    "urgent_windows": {"accept": "60 s", "arrive": "180 s", "backup": "300 s"},
+    "urgent_windows_s": {"accept": 60.0, "arrive": 180.0, "backup": None},
     "dead_letter_reasons": {"not_json": 2},
     "intervals": {
         "turnout_s": {"n": 2, "p50": 20.0, "p90": 30.0, "mean": 25.0},

@@ -4,6 +4,7 @@ import pytest
 
 from tests.dispatch.town import Town
 from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.inputs import Fix
 
 TWO = """
     member at
@@ -249,3 +250,58 @@ def test_a_member_without_any_fix_is_given_the_turnout_before_they_count_as_late
     town.at("00:45")
     [late] = town.facts(f.ArrivalPredictedLate)
     assert (late.estimate_s, late.reason) == (None, "silent")
+
+
+def test_a_fix_that_comes_late_or_is_doubted_proves_no_dwell() -> None:
+    """Out of order it is skipped; a leap of the tracker breaks the dwell."""
+    town = Town("member at\nm1 ab@0.5", rules=NO_BACKUP)
+    town.alert(at="a")
+    town.member("m1").accepts()
+    town.at("00:21")
+    town.member("m1").moves_to("a")
+    here, wild = town.position("a"), town.position("f+20000+0")
+    town.at("00:25")
+    for place, fix_ms in ((here, town.now_ms - 5_000), (wild, town.now_ms)):
+        fix = Fix(member_id="m1", lon=place.lon, lat=place.lat, fix_ms=fix_ms)
+        town.take_fix("m1", fix)
+    town.at("00:30")
+    assert town.on_scene() == []
+    town.at("00:40")
+    assert town.on_scene() == ["m1"]
+
+
+def test_where_nobody_knows_the_place_nobody_arrives_by_position() -> None:
+    """Sent by hand to a place that was not found: the member's word is all there is."""
+    town = Town("member at\nm1 b")
+    town.alert(at=None, address="on the moon")
+    town.desk("dispatch", member_id="m1")
+    town.member("m1").accepts()
+    town.at("00:50")
+    assert town.coming() == ["m1"]
+    assert town.facts(f.ArrivalPredictedLate) == []
+    town.member("m1").arrives()
+    assert town.on_scene() == ["m1"]
+
+
+def test_on_ground_without_a_road_for_anybody_the_scene_is_the_place_itself() -> None:
+    """No access point, no travel time; forty metres are forty metres."""
+    town = Town("member at\nm1 a", streets="a---b", changes={"ab": {"access": "private"}})
+    town.alert(at="a")
+    town.desk("dispatch", member_id="m1")
+    town.member("m1").accepts()
+    assert town.orders()[0].eta_s is None
+    town.at("00:20")
+    assert town.on_scene() == ["m1"]
+
+
+def test_a_member_heard_of_again_before_the_turnout_is_over_is_not_late_yet() -> None:
+    """Looked at when they would have been silent; the tracker had come back."""
+    town = Town(TWO)
+    town.member("m1").falls_silent()
+    town.at("00:30")
+    town.alert(at="a")
+    town.member("m1").accepts()  # silent from 01:00 on
+    town.at("00:59")
+    town.member("m1").moves_to("ab@0.9")
+    town.at("01:05")
+    assert town.facts(f.ArrivalPredictedLate) == []

@@ -72,7 +72,10 @@ class ToyCluster:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for worker in self.workers:
             if worker.returncode is None:
@@ -101,7 +104,9 @@ class ToyCluster:
             new = alert_id not in self._ordered
             if self.answers and new and self._draw.random() < 0.5:
                 delay_s = self._draw.uniform(0, ANSWER_S_MAX)
-                self._answering.append(asyncio.create_task(self._send_later(delay_s, raw, alert_id)))
+                self._answering.append(
+                    asyncio.create_task(self._send_later(delay_s, raw, alert_id))
+                )
             self._ordered.add(alert_id)
         self._looked_at = len(self.seen["dispatches"])
 
@@ -212,6 +217,8 @@ class ToyCluster:
         )
         await hand.start()
         inputs = [t.name for t in (*self.topics.deciding_inputs, self.topics.positions)]
-        hand.assign([TopicPartition(n, p) for n in inputs for p in range(self.topics.area_partitions)])
+        hand.assign(
+            [TopicPartition(n, p) for n in inputs for p in range(self.topics.area_partitions)]
+        )
         await hand.commit(await hand.end_offsets(hand.assignment()))
         await hand.stop()

@@ -10,7 +10,7 @@ import pytest
 import xiaohe.sim.brigade
 from tests.geo import maps
 from tests.sim.people import START_MS, STREET, SURE, entry, streets
-from xiaohe.sim.brigade import Brigade
+from xiaohe.sim.brigade import RINGING_BACK_S, Brigade
 from xiaohe.sim.bus import Heard, Place
 from xiaohe.sim.calls import Calls
 from xiaohe.sim.habits import Delay
@@ -160,17 +160,16 @@ def test_with_only_a_road_one_goes_to_the_middle_of_it():
 
 
 def test_a_place_off_the_map_is_asked_about_first():
-    """A place in the sea: the member rings back for a while, and goes to where the caller is."""
+    """A place in the sea: the member rings back before setting out, to where the caller is."""
     one = brigade(rate=0.0, story=True)
     out = run(one, 200, tick_s=1)
     odd = next(o for o in out if b"just now" in o.value)
     sea = {"lon": 0.0, "lat": 0.0}
     one.take(opened(at=None, position=sea, alert_id=odd.alert_id), START_MS + 200_000)
     one.take(dispatch(alert_id=odd.alert_id, member_id="m02"), START_MS + 200_000)
-    one.step(START_MS + 210_000)
-    assert one.members["m02"].order is None
-    one.step(START_MS + 225_000)
-    assert one.members["m02"].order is not None
+    order = one.members["m02"].order
+    assert order is not None
+    assert (one._streets.is_here(order.goal), order.asking_s) == (True, RINGING_BACK_S)
 
 
 def test_a_finder_completes_what_the_event_names():
@@ -211,6 +210,20 @@ def test_the_desk_closes_what_is_resolved_once():
         one.take(event("incident.resolved", {"by": "m01"}), START_MS)
     desk = [orjson.loads(o.value)["action"] for o in run(one, 300) if o.topic == "operator_actions"]
     assert desk == ["close"]
+
+
+def test_the_desk_finds_out_the_place_where_nobody_could_be_sent():
+    """No place, so nobody can go: the desk rings back and says where it truly is, on the map."""
+    one = brigade(story=True)
+    out = run(one, 60, tick_s=1)
+    alert_id = next(o.alert_id for o in out if b"road_id" in o.value and o.topic == "alerts")
+    one.take(opened(at=None, alert_id=alert_id), START_MS + 60_000)
+    one.take(event("incident.unfilled", {"reasons": ["no_place"]}), START_MS + 60_000)
+    sent = [o for o in run(one, 60, from_s=60) if o.topic == "operator_actions"]
+    (update,) = [orjson.loads(o.value) for o in sent]
+    assert (update["action"], update["incident_id"]) == ("update", "i1")
+    place = update["fields"]["position"]
+    assert streets().is_here((place["lon"], place["lat"]))
 
 
 def test_with_the_clock_at_ten_times_durations_on_the_topics_are_a_tenth():

@@ -71,6 +71,21 @@ def test_an_order_that_ended_is_dropped_wherever_it_stands():
     assert said(live(one, 600, START_MS + 120_000)) == []
 
 
+def test_a_lapsed_order_is_accepted_all_the_same_and_carried_out_only_if_that_counts():
+    """The thumb comes too late: heard that it counts, the member goes; else the patrol goes on."""
+    for counts in (True, False):
+        one = member(replace(SURE, answer=Delay(30.0, 0.0)))
+        live(one, 0)
+        one.ordered(order(), START_MS)
+        one.over("d1", START_MS + 20_000, lapsed=True)
+        assert said(live(one, 12, START_MS + 20_000)) == ["accept"]
+        if counts:
+            one.confirmed("d1")
+        expected = ["en_route", "arrive", "complete"] if counts else []
+        assert said(live(one, 900, START_MS + 32_500)) == expected
+        assert one.is_free
+
+
 def test_an_end_of_another_order_changes_nothing():
     """What is told of somebody else's order is no reason to turn back."""
     one = member()

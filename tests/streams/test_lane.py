@@ -9,10 +9,22 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.streams.toy import POISON, GapCore, GapLog, Gaps, ToyCore, check
+from xiaohe.streams import journal
 from xiaohe.streams import lane as lane_module
 from xiaohe.streams.clocks import VirtualClock
-from xiaohe.streams.decision_log import Attempt, Decision, Fence, Mark, SnapshotPiece, decode, encode
-from xiaohe.streams.lane import FencedError, InputFailedError, RecordsSkippedError, StalledError
+from xiaohe.streams.decision_log import (
+    Attempt,
+    Decision,
+    Fence,
+    Mark,
+    SnapshotPiece,
+    decode,
+    encode,
+)
+from xiaohe.streams.delivery import RecordsSkippedError
+from xiaohe.streams.inbox import DUE_HEADER
+from xiaohe.streams.journal import FencedError
+from xiaohe.streams.lane import InputFailedError, StalledError
 from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryLog, MemoryTopics
 from xiaohe.streams.ports import INPUTS, POSITIONS, WAKEUPS, Raw
 
@@ -81,7 +93,9 @@ class Harness:
         return self.topics.append("alerts", AREA, value)
 
     def accept(self, alert_id: str) -> Raw:
-        return self.topics.append("member_actions", AREA, json.dumps({"alert_id": alert_id}).encode())
+        return self.topics.append(
+            "member_actions", AREA, json.dumps({"alert_id": alert_id}).encode()
+        )
 
     def position(self, *fixes: dict) -> Raw:
         return self.topics.append(POSITIONS, AREA, json.dumps({"batch": list(fixes)}).encode())
@@ -246,7 +260,7 @@ async def test_an_idle_owner_leaves_nothing_to_publish_again(harness):
     harness.alert("a1")
     await harness.run_for(5_000)
     harness.position({"member": "m", "lon": 1.0})
-    await harness.run_for(lane_module.MARK_MS + 1_000)
+    await harness.run_for(journal.MARK_MS + 1_000)
     assert isinstance(harness.entries()[-1], Mark)
     events = len(harness.events())
     harness.bus.kill()
@@ -386,6 +400,8 @@ async def test_an_answer_is_in_time_by_its_receipt_not_by_when_it_is_read(
     wanted = ["opened", "accepted"] if answer == "accepted" else ["opened", "overdue", "late"]
     story = {e["event_id"]: e["type"] for e in harness.events()}
     assert list(story.values()) == wanted
+    written = len(harness.topics.read_all(WAKEUPS))
+    assert written == (answer == "late"), "the backlog is taken before deadlines are called"
 
 
 async def test_an_answer_on_its_way_is_not_overtaken_by_its_deadline(harness):
@@ -601,7 +617,9 @@ async def test_an_input_that_fails_three_times_is_set_aside(harness, topic):
     attempts = [e for e in harness.entries() if isinstance(e, Attempt)]
     assert len(attempts) == 3
     assert "the toy cannot take this" in attempts[0].error
-    assert [json.loads(r.value)["topic"] for r in harness.topics.read_all("dead_letters")] == [topic]
+    assert [json.loads(r.value)["topic"] for r in harness.topics.read_all("dead_letters")] == [
+        topic
+    ]
     assert [log["page"] for log in logs if log["event"] == "input_set_aside"] == [True]
     opened = [e["alert_id"] for e in harness.events() if e["type"] == "opened"]
     assert sorted(set(opened)) == ["a1", "a2"]
@@ -675,7 +693,7 @@ async def test_a_decision_too_large_for_the_log_is_a_failed_input(harness, monke
 
 async def test_a_fold_begins_at_the_newest_snapshot(harness, monkeypatch):
     """The state is restored from pieces, and only later decisions are folded."""
-    monkeypatch.setattr(lane_module, "SNAPSHOT_RECORDS", 20)
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 20)
     await harness.start()
     for n in range(50):
         harness.alert(f"a{n}", window_ms=10_000_000)
@@ -696,7 +714,7 @@ async def test_a_fold_begins_at_the_newest_snapshot(harness, monkeypatch):
 
 async def test_the_newest_snapshot_is_found_behind_a_long_tail(harness, monkeypatch):
     """The look backwards grows until an entry names a snapshot."""
-    monkeypatch.setattr(lane_module, "SNAPSHOT_RECORDS", 5)
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 5)
     await harness.start()
     for n in range(6):
         harness.alert(f"a{n}")
@@ -711,7 +729,7 @@ async def test_the_newest_snapshot_is_found_behind_a_long_tail(harness, monkeypa
 
 async def test_a_snapshot_cut_short_is_not_used(harness, monkeypatch):
     """Nothing names a snapshot whose owner was killed while writing it."""
-    monkeypatch.setattr(lane_module, "SNAPSHOT_RECORDS", 10)
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 10)
 
     class Cutting(GapLog):
         cuts = 0
@@ -737,13 +755,81 @@ async def test_an_idle_partition_is_snapshotted_once_a_day(harness):
     """A snapshot never grows older than a day while somebody owns the partition."""
     await harness.start()
     harness.alert("a1")
-    await harness.run_for(lane_module.SNAPSHOT_AGE_MS + 2_000)
+    await harness.run_for(journal.SNAPSHOT_AGE_MS + 2_000)
     snapshots = [e for e in harness.entries() if isinstance(e, SnapshotPiece)]
     assert len({s.at_ms for s in snapshots}) == 1
     harness.bus.kill()
     await harness.start()
     assert harness.gaps.seen["folded"] == 0
     assert set(harness.cores[-1].state["alerts"]) == {"a1"}
+
+
+# --- what the reader is told ----------------------------------------------------------------
+
+
+async def test_a_topic_is_paused_while_too_much_of_it_waits(harness, monkeypatch):
+    """Fetching stops at INBOX_HIGH and goes on at INBOX_LOW; the wake-ups are never paused."""
+    monkeypatch.setattr(lane_module, "INBOX_HIGH", 20)
+    monkeypatch.setattr(lane_module, "INBOX_LOW", 5)
+    told: list[str] = []
+    await harness.start()
+    lane = harness.bus.lanes.lanes[0]
+    lane._flow = lane_module.Flow(
+        ack=lambda _ack: None,
+        pause=lambda topic: told.append(f"pause {topic}"),
+        resume=lambda topic: told.append(f"resume {topic}"),
+    )
+    for n in range(30):
+        harness.alert(f"a{n}", window_ms=1_000)
+        harness.topics.append(WAKEUPS, AREA, b"{}")
+    assert told == ["pause alerts"]
+    assert lane.paused("alerts")
+    await harness.run_for(10)
+    assert told == ["pause alerts", "resume alerts"]
+    assert len(harness.decisions()) == 60
+
+
+async def test_a_rebalance_in_the_middle_of_a_take_over_starts_it_again(harness):
+    """A take-over that is given up leaves nothing behind but its fence."""
+    await harness.start()
+    for n in range(3):
+        harness.alert(f"a{n}")
+    await harness.run_for(10)
+    harness.bus.kill()
+    answer = asyncio.Event()
+
+    class Slow(GapLog):
+        async def read_decisions(self, partition, start, end):
+            async for record in self.inner.read_decisions(partition, start, end):
+                await answer.wait()
+                yield record
+
+    harness.wrap_log = lambda log: Slow(log.inner, log.gaps)
+    starting = asyncio.create_task(harness.start())
+    await harness.run_for(1)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await harness.bus.lanes.release()
+    assert not harness.bus.lanes.lanes
+    answer.set()
+    await harness.bus.start()
+    await harness.run_for(10)
+    assert set(harness.cores[-1].state["alerts"]) == {"a0", "a1", "a2"}
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 3
+
+
+async def test_a_worker_clock_that_is_behind_does_not_hurry_a_deadline(harness):
+    """What counts is the broker's clock: a wake-up written too early waits until it is time."""
+    await harness.start()
+    alert = harness.alert("a1", window_ms=1_000)
+    due_ms = alert.timestamp_ms + 1_000
+    await harness.run_for(900)
+    harness.topics.append(WAKEUPS, AREA, b'{"alert_id": "a1"}', ((DUE_HEADER, b"%d" % due_ms),))
+    await harness.run_for(50)
+    assert [e["type"] for e in harness.events()] == ["opened"]
+    harness.accept("a1")
+    await harness.run_for(2_000)
+    assert [e["type"] for e in harness.events()] == ["opened", "accepted"]
 
 
 # --- the gate -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any, Final
 from xiaohe.audit.records import Kind, seconds_of
 
 LIVE: Final = ("open", "dispatched", "accepted", "en_route", "on_scene")
-"""States of an incident that goes on; each but the first is that of its furthest primary."""
+"""States of an incident that goes on; each but the first is that of its furthest member."""
 
 PROGRESS: Final[Mapping[str, int]] = {"ordered": 1, "accepted": 2, "en_route": 3, "arrived": 4}
 """States of an order that is open; the number is the place of its incident's state in LIVE."""
@@ -62,7 +62,11 @@ class Order:
 
 @dataclass(slots=True)
 class Incident:
-    """One incident. ``settled`` has the windows that were met, or told as missed."""
+    """One incident. ``settled`` has the windows that were met, or told as missed.
+
+    ``due`` says when each window ends, or when it was set if it had ended by then. ``arrive_s``
+    is the length of the second window, last set at ``windows_at``.
+    """
 
     incident_id: str
     area_id: str
@@ -70,6 +74,8 @@ class Incident:
     state: str = "open"
     needed: int = 1
     received_at: float | None = None
+    arrive_s: float | None = None
+    windows_at: float = 0.0
     last_at: float = 0.0
     orders: dict[str, Order] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
@@ -88,10 +94,15 @@ class Incident:
         return (order for order in self.orders.values() if order.acting == "primary")
 
     def settle_state(self) -> None:
-        """A live incident stands where its furthest primary stands."""
+        """A live incident stands where its furthest primary stands, and on scene where anybody is
+        there."""
         if self.is_live:
-            furthest = max((PROGRESS.get(o.state, 0) for o in self.primaries()), default=0)
-            self.state = LIVE[furthest]
+            telling = (
+                PROGRESS.get(order.state, 0)
+                for order in self.orders.values()
+                if order.acting == "primary" or order.state == "arrived"
+            )
+            self.state = LIVE[max(telling, default=0)]
 
 
 class Incidents:
@@ -187,10 +198,10 @@ def _turn(incident: Incident, kind: str, data: Mapping[str, Any], at: float) -> 
     if kind == "incident.unfilled":
         incident.unfilled_told = True
     if kind == "backup.required" and "backup" not in incident.due:
-        _set_due(incident, "backup", data.get("due_at"))
+        _set_due(incident, "backup", data.get("due_at"), at)
     if kind in {"incident.opened", "incident.reopened", "incident.updated"}:
-        _set_due(incident, "accept", data.get("accept_by"))
-        _set_due(incident, "arrive", data.get("arrive_by"))
+        _set_due(incident, "accept", data.get("accept_by"), at)
+        _set_due(incident, "arrive", data.get("arrive_by"), at)
         if isinstance(data.get("needed"), int):
             incident.needed = data["needed"]
         promoted = incident.orders.get(str(data.get("promoted")))
@@ -198,10 +209,14 @@ def _turn(incident: Incident, kind: str, data: Mapping[str, Any], at: float) -> 
             promoted.acting = "primary"
 
 
-def _set_due(incident: Incident, window: str, at: object) -> None:
-    due = seconds_of(at)
-    if due is not None:
-        incident.due[window] = due
+def _set_due(incident: Incident, window: str, ends_at: object, at: float) -> None:
+    due = seconds_of(ends_at)
+    if due is None:
+        return
+    incident.due[window] = max(due, at)
+    if window == "arrive" and incident.received_at is not None:
+        incident.arrive_s = due - incident.received_at
+        incident.windows_at = at
 
 
 def _settle(incident: Incident, kind: str, order: Order) -> None:
@@ -241,9 +256,8 @@ def _limit(incident: Incident, order: Order) -> float | None:
     """By when an order must have moved on: answered, or there within twice the window."""
     if order.state == "ordered":
         return order.accept_by
-    arrive_by = incident.due.get("arrive")
     is_coming = order.state in {"accepted", "en_route"} and order.acting == "primary"
-    if not is_coming or arrive_by is None or incident.received_at is None:
+    if not is_coming or incident.arrive_s is None or incident.received_at is None:
         return None
-    window = arrive_by - incident.received_at
-    return max(incident.received_at + 2 * window, order.ordered_at + window)
+    twice = incident.received_at + 2 * incident.arrive_s
+    return max(twice, order.ordered_at + incident.arrive_s, incident.windows_at)

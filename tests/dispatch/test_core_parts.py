@@ -1,0 +1,244 @@
+"""The parts that the rules stand on: life cycles, policy, snapshots, identifiers."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.dispatch.town import NOON_MS, POLICY, Town
+from xiaohe.dispatch.ids import aid_alert_id_of, alarm_alert_id_of, incident_id_of
+from xiaohe.dispatch.inputs import Fix
+from xiaohe.dispatch.lifecycle import (
+    INCIDENT,
+    LIVE,
+    ORDER,
+    IllegalTransition,
+    IncidentState,
+    OrderState,
+    live_state,
+    next_incident_state,
+    next_order_state,
+)
+from xiaohe.dispatch.policy import DURATIONS, PolicyError, load_policy
+from xiaohe.dispatch.snapshot import from_rows, rows
+
+ORDER_STATES: tuple[OrderState, ...] = ("ordered", "accepted", "en_route", "arrived", "ended")
+INCIDENT_STATES: tuple[IncidentState, ...] = (*LIVE, "resolved", "closed", "cancelled", "merged")
+
+
+def test_a_pair_that_is_not_in_the_table_of_orders_is_illegal() -> None:
+    """Every state with every fact: the table's arrow, or IllegalTransition."""
+    for state in ORDER_STATES:
+        for fact in {fact for _, fact in ORDER}:
+            if (state, fact) in ORDER:
+                assert next_order_state(state, None, fact) == ORDER[state, fact]
+            else:
+                with pytest.raises(IllegalTransition, match=fact):
+                    next_order_state(state, "declined", fact)
+
+
+def test_one_arrow_leads_out_of_an_end() -> None:
+    """A lapsed order may be accepted, and no other."""
+    assert next_order_state("ended", "lapsed", "member.accepted") == "accepted"
+    for end in ("completed", "declined", "stood_down", "cancelled"):
+        with pytest.raises(IllegalTransition):
+            next_order_state("ended", end, "member.accepted")  # type: ignore[arg-type]
+
+
+def test_a_pair_that_is_not_in_the_table_of_incidents_is_illegal() -> None:
+    """Every state with every fact: the table's arrow, or IllegalTransition."""
+    for state in INCIDENT_STATES:
+        for fact in {fact for _, fact in INCIDENT}:
+            if (state, fact) in INCIDENT:
+                assert next_incident_state(state, fact) == INCIDENT[state, fact]
+            else:
+                with pytest.raises(IllegalTransition, match=fact):
+                    next_incident_state(state, fact)
+
+
+def test_an_incident_stands_where_its_furthest_primary_stands() -> None:
+    """Nobody: open; and whoever is on scene, in whatever role, puts it on scene."""
+    assert live_state([]) == "open"
+    assert live_state([("primary", "ended"), ("backup", "en_route")]) == "open"
+    assert live_state([("primary", "ordered"), ("primary", "en_route")]) == "en_route"
+    assert live_state([("primary", "ordered"), ("backup", "arrived")]) == "on_scene"
+
+
+# --- policy
+
+
+def test_a_faster_clock_divides_every_duration_and_nothing_else() -> None:
+    """`speed` 10: a minute is six seconds, a metre stays a metre."""
+    slow = load_policy(POLICY).rules(2, "peacetime", "any", "xiaohe")
+    fast = load_policy(POLICY, speed=10).rules(2, "peacetime", "any", "xiaohe")
+    for name in type(slow).__struct_fields__:
+        before, now = getattr(slow, name), getattr(fast, name)
+        assert now == (before / 10 if name in DURATIONS and before is not None else before), name
+
+
+def test_an_overlay_sets_what_it_names_where_it_matches() -> None:
+    """By priority, mode, category and area, the later entry over the earlier."""
+    over = b"""
+rules:
+  - {set: {offer_s: 5}}
+  - {when: {category: [fire, smoke], area: east}, set: {needed: 4}}
+dead_letters: {keep_heads: true}
+"""
+    policy = load_policy(over, base=POLICY)
+    assert policy.rules(2, "peacetime", "fire", "east").needed == 4
+    assert policy.rules(2, "peacetime", "fire", "west").needed == 1
+    assert policy.rules(2, "peacetime", "fire", "west").offer_s == 5
+    assert policy.keep_heads
+    assert not load_policy(POLICY).keep_heads
+    assert policy.version != load_policy(POLICY).version
+
+
+def test_the_mode_in_which_an_area_begins_is_policys_to_say() -> None:
+    """An area that it does not name begins in peacetime."""
+    policy = load_policy(b"areas: [{area_id: e, name: E, mode: emergency}]", base=POLICY)
+    assert (policy.mode_of("e"), policy.mode_of("other")) == ("emergency", "peacetime")
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"rules: []", "`rules` is empty"),
+        (b"rules: [{set: {offer_s: 5}}]", "missing required field"),
+        (b"rules: {", "policy:"),
+        (b"rules: [{set: {colour: red}}]", "policy:"),
+        (b"rules: [{when: {area: e}, set: {offer_s: 5}}]", "no `when`"),
+        (b"colour: red", "unknown field"),
+    ],
+)
+def test_a_policy_that_cannot_be_used_says_where_and_what_to_do(raw: bytes, says: str) -> None:
+    """Alone, without the shipped one below it."""
+    with pytest.raises(PolicyError, match=says):
+        load_policy(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"rules: [{when: {colour: red}, set: {offer_s: 5}}]",
+        b"rules: [{set: {offer_s: -1}}]",
+        b"rules: [{set: {backup: sometimes}}]",
+    ],
+)
+def test_an_overlay_is_checked_when_it_is_read(raw: bytes) -> None:
+    """Not in the middle of the night when the first alert matches it."""
+    with pytest.raises(PolicyError):
+        load_policy(raw, base=POLICY)
+
+
+# --- identifiers
+
+
+def test_identifiers_follow_from_what_they_name() -> None:
+    """The same alert in another area is another incident; all of them fit into 64 characters."""
+    assert incident_id_of("a", "1") == incident_id_of("a", "1")
+    assert incident_id_of("a", "1") != incident_id_of("b", "1")
+    assert len(aid_alert_id_of(incident_id_of("a", "1"), 999)) <= 64
+    assert alarm_alert_id_of("m1", "2030-01-01T00:00:00Z", 0) == "alarm:m1:2030-01-01T00:00:00Z"
+    assert alarm_alert_id_of("m1", "2030-01-01 00:00", 0) == "alarm:m1:1970-01-01T00:00:00.000Z"
+
+
+# --- snapshots
+
+
+def eventful() -> Town:
+    """A town in which nearly everything has happened."""
+    town = Town("member at post\nm1 b -\nm2 c f\nm3 e -")
+    town.alert("a1", at="a", priority=1)
+    town.member("m1").accepts()
+    town.alert("a2", at="ab@0.5", category="noise")
+    town.alert("a3", at="ab@0.4", category="theft")
+    town.member("m2").declares("break")
+    town.member("m3").declares("on_duty", device_ids=("cam-1",))
+    town.desk("close_road", road_id="ef")
+    town.desk("set_mode", mode="emergency")
+    town.at("01:10")
+    town.desk("merge", incident_id=town.opened[2], into=town.opened[1])
+    town.member("m1").alarms()
+    return town
+
+
+def test_a_snapshot_gives_the_same_state_and_the_same_bytes() -> None:
+    """Every look-up is made anew from the rows."""
+    town = eventful()
+    states = {"town": town.state}
+    lines = list(rows(states, town.now_ms))
+    again = from_rows(lines)
+    assert again == states
+    assert list(rows(again, town.now_ms)) == lines
+
+
+def test_what_is_older_than_the_topics_retention_is_left_out() -> None:
+    """Closed incidents, their alerts and actions, a month later; what is open stays."""
+    town = eventful()
+    closed, still_open = town.opened[0], town.opened[1]
+    town.desk("close", incident_id=closed)
+    month_later = town.now_ms + 31 * 86_400_000
+    again = from_rows(rows({"town": town.state}, month_later))["town"]
+    assert closed not in again.incidents
+    assert still_open in again.incidents
+    assert again.alerts.get("a2") is not None
+    assert list(again.actions) == []
+    assert again.duty.get("m3") is None
+    soon = from_rows(rows({"town": town.state}, NOON_MS + 86_400_000))["town"]
+    assert closed in soon.incidents
+
+
+def test_a_remembered_alert_of_an_incident_long_gone_is_left_out_too() -> None:
+    """Nothing can refer to it any more."""
+    town = eventful()
+    first = town.opened[0]
+    gone = replace(town.state, incidents=town.state.incidents.remove(first))
+    month_later = town.now_ms + 31 * 86_400_000
+    assert from_rows(rows({"town": gone}, month_later))["town"].alerts.get("a1") is None
+    soon = from_rows(rows({"town": gone}, town.now_ms))["town"]
+    assert soon.alerts.get("a1") is not None
+
+
+def test_an_incident_whose_alerts_are_forgotten_can_still_be_merged_and_unmerged() -> None:
+    """There is nothing left to carry over."""
+    town = Town("member at\nm1 b")
+    town.alert("a1", at="a")
+    town.alert("a2", at="f", category="noise")
+    one, two = town.opened
+    town.state = replace(town.state, alerts=town.state.alerts.remove("a1"))
+    assert town.desk("merge", incident_id=one, into=two).refusal is None
+    assert town.incident(two).alerts == ("a2",)
+    assert town.desk("unmerge", incident_id=one).refusal is None
+    assert town.incident(one).is_live
+
+
+# --- what is looked at
+
+
+def test_travel_and_sites_are_kept_only_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go; the answers stay the same."""
+    monkeypatch.setattr("xiaohe.dispatch.world.FIELDS_KEPT_MAX", 2)
+    monkeypatch.setattr("xiaohe.dispatch.world.SITES_KEPT_MAX", 2)
+    town = Town("member at\nm1 b")
+    etas = []
+    for n, at in enumerate(("a", "c", "d", "f", "a")):
+        town.alert(f"a{n}", at=at, category=f"{n}")
+        etas.append(town.orders()[0].eta_s)
+        town.member("m1").declines()
+    assert etas == [54.0, 54.0, 90.0, 90.0, 54.0]
+
+
+def test_in_a_very_large_area_the_reasons_are_those_of_who_was_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody asks two thousand members why not."""
+    monkeypatch.setattr("xiaohe.dispatch.choice.EVERYBODY_MAX", 1)
+    town = Town("member at shift\nm1 b none\nm2 c+900+0 all")
+    town.alert(at="a")
+    assert town.incident().unfilled == ("off_duty",)
+
+
+def test_a_fix_is_not_decided_like_other_inputs() -> None:
+    """It has to be known to the live index first: a bug of the caller, not of a sender."""
+    town = Town("member at\nm1 b")
+    with pytest.raises(AssertionError, match="decide_fix"):
+        town._decide(Fix(member_id="m1", lon=120.0, lat=30.0, fix_ms=NOON_MS))

@@ -1,0 +1,173 @@
+"""The parts of a lane by themselves: entries, snapshots' pieces, keys, clocks, watchers."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiokafka.partitioner import murmur2 as aiokafka_murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from tests.streams.toy import ToyCore
+from xiaohe.streams import worker as worker_module
+from xiaohe.streams.clocks import SystemClock, VirtualClock
+from xiaohe.streams.decision_log import (
+    Attempt,
+    Decision,
+    Fence,
+    Mark,
+    SnapshotPiece,
+    SnapshotReader,
+    decode,
+    encode,
+    snapshot_pieces,
+)
+from xiaohe.streams.memory_log import MemoryBus, MemoryLog, MemoryTopics
+from xiaohe.streams.murmur2 import murmur2, partition_of
+from xiaohe.streams.takeover import LogDamagedError, take_over
+from xiaohe.streams.worker import StuckError
+
+ROOT = Path(__file__).parents[2]
+
+ENTRIES = [
+    Fence("host:1", 5),
+    Decision(1, 2, 2, -1, "alerts", 3, 4, 5, 6, 7, {"type": "opened", "list": [1, {"a": None}]}),
+    Mark(1, -1, 5, 9),
+    Attempt(1, -1, 5, "alerts", 7, "ValueError('名')"),
+    SnapshotPiece(1, 2, 3, 0, 1, "d", {"alerts": 5}, b"\n\x00{binary}\n"),
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: type(entry).__name__)
+def test_an_entry_is_read_as_it_was_written(entry):
+    """Every kind of entry survives its bytes."""
+    assert decode(encode(entry)) == entry
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'{"kind":"other"}', b"null"])
+def test_foreign_bytes_are_no_entry(value):
+    """Whatever else lies in the topic is told from ours."""
+    assert decode(value) is None
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.data())
+def test_a_snapshot_is_whole_or_not_at_all(pieces, data):
+    """Pieces put together give what was cut up; one left out, or changed, gives nothing."""
+    entries = snapshot_pieces(pieces, epoch=1, seq=2, at_ms=3, next_offsets={})
+    reader = SnapshotReader()
+    *before, last = [reader.add(entry) for entry in entries]
+    assert before == [None] * (len(pieces) - 1)
+    assert last == pieces
+    if len(entries) > 1:
+        gone = data.draw(st.integers(0, len(entries) - 1))
+        rest = entries[:gone] + entries[gone + 1 :]
+        assert [SnapshotReader().add(entry) for entry in rest] == [None] * len(rest)
+        reader = SnapshotReader()
+        assert all(reader.add(entry) is None for entry in rest)
+    spoilt = structs.replace(entries[-1], body=entries[-1].body + b"x")
+    reader = SnapshotReader()
+    assert all(reader.add(entry) is None for entry in [*entries[:-1], spoilt])
+
+
+@given(st.binary(max_size=64))
+def test_keys_are_partitioned_as_kafkas_clients_do(key):
+    """Our murmur2 is aiokafka's, which is the Java client's."""
+    assert murmur2(key) == aiokafka_murmur2(key) & 0xFFFFFFFF
+    assert 0 <= partition_of(key, 16) < 16
+
+
+async def test_a_virtual_clock_calls_in_order_and_only_when_moved():
+    """Timers fire at their times, in order, also those that a timer sets."""
+    clock = VirtualClock(1_000)
+    seen: list[tuple[str, int]] = []
+
+    def first() -> None:
+        seen.append(("first", clock.now_ms()))
+        clock.call_at(1_020, lambda: seen.append(("third", clock.now_ms())))
+
+    clock.call_at(1_030, lambda: seen.append(("fourth", clock.now_ms())))
+    clock.call_at(1_010, first)
+    clock.call_at(1_015, lambda: seen.append(("never", 0))).cancel()
+    await clock.advance(1_009)
+    assert seen == []
+    await clock.advance(1_030)
+    assert seen == [("first", 1_010), ("third", 1_020), ("fourth", 1_030)]
+
+
+async def test_a_faster_clock_passes_time_faster():
+    """At a thousandfold speed a minute passes in 60 ms."""
+    clock = SystemClock(speed=1_000)
+    start_ms = clock.now_ms()
+    await asyncio.wait_for(clock.sleep_until(start_ms + 60_000), 5)
+    assert clock.now_ms() >= start_ms + 60_000
+
+
+async def test_a_log_that_has_lost_its_beginning_is_refused():
+    """Without a snapshot nobody can know the state: the worker says so instead of guessing."""
+
+    class Truncated(MemoryLog):
+        async def decisions_range(self, partition):
+            return 3, (await super().decisions_range(partition))[1]
+
+    clock = VirtualClock(1_000)
+    topics = MemoryTopics(clock, 1)
+    bus = MemoryBus(topics, ToyCore)
+    await bus.start()
+    for n in range(5):
+        topics.append("alerts", b"a", b'{"alert_id": "a%d"}' % n)
+        await clock.settle()
+    bus.kill()
+    with pytest.raises(LogDamagedError, match="restore the topic"):
+        await take_over(Truncated(topics), ToyCore(0), clock, 0)
+
+
+async def test_a_reader_that_falls_silent_ends_the_worker(monkeypatch):
+    """Where a topic grows and nothing comes, the watch speaks up."""
+    monkeypatch.setattr(worker_module, "LAG_CHECK_S", 0.01)
+    monkeypatch.setattr(worker_module, "STUCK_S", 0.05)
+    topics = MemoryTopics(SystemClock(), 1)
+    bus = MemoryBus(topics, ToyCore)
+    await bus.start()
+    failed = asyncio.get_running_loop().create_future()
+    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics))
+    watching = asyncio.create_task(
+        watch.run(lambda error: failed.done() or failed.set_result(error))
+    )
+    topics.append("alerts", b"a", b'{"alert_id": "a"}')
+    await asyncio.sleep(0.2)  # longer than STUCK_S: nothing may happen
+    assert not failed.done()
+    bus._stop_listening()
+    topics.append("alerts", b"a", b'{"alert_id": "b"}')
+    error = await asyncio.wait_for(failed, 5)
+    assert isinstance(error, StuckError)
+    assert "alerts[0] has stood at 1" in str(error)
+    watching.cancel()
+    await bus.stop()
+
+
+BLOCKED = """
+import asyncio, time
+from xiaohe.streams import worker
+
+worker.LOOP_BLOCKED_S = 0.5
+
+async def main():
+    dog = worker._Watchdog()
+    dog.start()
+    await asyncio.sleep(0)
+    time.sleep(30)
+
+asyncio.run(main())
+"""
+
+
+def test_a_blocked_event_loop_is_ended_by_the_watchdog():
+    """A process whose loop stands still leaves with status 1 and says why."""
+    ended = subprocess.run(
+        [sys.executable, "-c", BLOCKED], capture_output=True, timeout=25, cwd=ROOT, check=False
+    )
+    assert ended.returncode == 1
+    assert b"the event loop stood still" in ended.stderr
