@@ -81,7 +81,8 @@ class Core(Protocol):
         """Decide one input and fold it at once: exactly one step for a deciding input (also
         «nothing to do», a refusal, a forwarding), none or some for positions, none for a
         replayed one. A wake-up closes the deadline that it was written for, so that ``due`` no
-        longer gives it; one whose deadline is not open, or not due yet, changes nothing. Raises only where the engine itself is wrong; the worker then leaves."""
+        longer gives it; one whose deadline is not open, or not due yet, changes nothing. Raises
+        only where the engine itself is wrong; the worker then leaves."""
         ...
 
     def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str) -> Step:

@@ -1,4 +1,4 @@
-"""Lanes on the real broker: killed at each gap, stopped, joined, misled. Nothing lost, nothing twice."""
+"""Lanes on the real broker, killed at each gap, stopped, joined, misled: nothing lost or twice."""
 
 import asyncio
 import json

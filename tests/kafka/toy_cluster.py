@@ -1,4 +1,4 @@
-"""A test's toy workers on the real broker, clients that feed them, and all that lies in the topics."""
+"""Toy workers on the real broker, clients that feed them, and all that lies in the topics."""
 
 import asyncio
 import json
@@ -56,6 +56,7 @@ class ToyCluster:
         self._answering: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
+        """Connect, and begin to read everything."""
         self.producer = AIOKafkaProducer(bootstrap_servers=self.servers, acks="all")
         self.reader = plain_reader(self.servers)
         await self.producer.start()
@@ -77,6 +78,7 @@ class ToyCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Kill the workers that are left, and disconnect."""
         for worker in self.workers:
             if worker.returncode is None:
                 worker.kill()
@@ -163,6 +165,7 @@ class ToyCluster:
             await self.send("positions", area, {"batch": [fix]})
 
     async def send(self, topic: str, key: bytes, value: dict | bytes) -> None:
+        """Produce one record, acknowledged."""
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
         await self.producer.send_and_wait(getattr(self.topics, topic).name, raw, key=key)
 
@@ -200,6 +203,7 @@ class ToyCluster:
         )
 
     def events(self) -> list[dict]:
+        """What was published about incidents."""
         return [json.loads(raw.value) for raw in self.seen["incident_events"]]
 
     def decisions(self) -> list[dict]:

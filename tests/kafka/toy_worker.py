@@ -1,7 +1,7 @@
 """A worker process with the toy core, which can be told where to kill itself.
 
-Run as ``python tests/kafka/toy_worker.py '<json>'`` with the checkout in PYTHONPATH; says on stdout,
-one JSON object a line, when it owns its partitions.
+Run as ``python tests/kafka/toy_worker.py '<json>'`` with the checkout in PYTHONPATH; says on
+stdout, one JSON object a line, when it owns its partitions.
 """
 
 import json
@@ -20,6 +20,7 @@ from xiaohe.topics import load_topics
 
 
 def main() -> int:
+    """Run the worker that argv tells of."""
     told = json.loads(sys.argv[1])
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     topics = load_topics(
@@ -45,6 +46,7 @@ def main() -> int:
 
 
 def say(worker: Worker) -> None:
+    """Say which partitions are owned."""
     owned = sorted(lane.partition for lane in worker.lanes.lanes)
     sys.stdout.write(json.dumps({"event": "owned", "partitions": owned}) + "\n")
     sys.stdout.flush()

@@ -41,6 +41,7 @@ class Gone(BaseException):
 
 
 def kill() -> None:
+    """End the worker here."""
     raise Killed
 
 
@@ -58,10 +59,12 @@ class Harness:
         self.bus: MemoryBus | None = None
 
     def make_core(self, partition: int) -> GapCore:
+        """A toy that says where it is."""
         self.cores.append(ToyCore(partition, self.poison))
         return GapCore(self.cores[-1], self.gaps)
 
     async def start(self) -> None:
+        """Take over and read on."""
         self.bus = MemoryBus(self.topics, self.make_core, self.gate)
         self.bus.lanes._io = self.wrap_log(GapLog(MemoryLog(self.topics), self.gaps))
         await self.bus.start()
@@ -89,32 +92,40 @@ class Harness:
             self.bus = None
 
     def alert(self, alert_id: str, **more: object) -> Raw:
+        """An alert comes in."""
         value = json.dumps({"alert_id": alert_id, **more}).encode()
         return self.topics.append("alerts", AREA, value)
 
     def accept(self, alert_id: str) -> Raw:
+        """An answer comes in."""
         return self.topics.append(
             "member_actions", AREA, json.dumps({"alert_id": alert_id}).encode()
         )
 
     def position(self, *fixes: dict) -> Raw:
+        """A batch of fixes comes in."""
         return self.topics.append(POSITIONS, AREA, json.dumps({"batch": list(fixes)}).encode())
 
     def entries(self, partition: int = 0) -> list:
+        """All that lies in the decisions log."""
         return [decode(raw.value) for raw in self.topics.read(DECISIONS, partition)]
 
     def decisions(self) -> list[Decision]:
+        """The decisions in the log."""
         return [entry for entry in self.entries() if isinstance(entry, Decision)]
 
     def events(self) -> list[dict]:
+        """What was published about incidents."""
         return [json.loads(raw.value) for raw in self.topics.read_all("incident_events")]
 
     async def run_for(self, ms: int) -> None:
+        """Let time pass."""
         await self.clock.advance(self.clock.now_ms() + ms)
 
 
 @pytest.fixture
 async def harness():
+    """A harness whose worker has not been started."""
     made = Harness()
     yield made
     if made.bus is not None:

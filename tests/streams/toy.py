@@ -40,6 +40,7 @@ class ToyCore:
         self.ticks = 0
 
     def take(self, raw: Raw, now_ms: int, epoch: int) -> Sequence[Step]:
+        """Decide one input; raises on a poisonous one."""
         if self.poison(raw):
             raise ValueError("the toy cannot take this")
         if raw.replayed:
@@ -79,6 +80,7 @@ class ToyCore:
         return {"type": "opened", "area": area, "alert_id": alert_id, "due_ms": due_ms}
 
     def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str) -> Step:
+        """Record that an input failed."""
         area = (raw.key or b"").decode()
         where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
         closes = json.loads(raw.value).get("alert_id") if raw.topic == WAKEUPS else None
@@ -89,6 +91,7 @@ class ToyCore:
         return Step(record, self.fold(record, epoch))
 
     def fold(self, record: Mapping[str, Any], epoch: int) -> tuple[Publication, ...]:
+        """Evolve by a record and render what follows."""
         kind, area = record["type"], record["area"]
         alerts = self.state["alerts"]
         if kind == "nothing":
@@ -108,6 +111,7 @@ class ToyCore:
         return tuple(_render(record, area, seq, alerts[record["alert_id"]], epoch))
 
     def next_due_ms(self) -> int | None:
+        """The earliest open deadline."""
         while self.due_heap and not self._is_open(self.due_heap[0][1]):
             heapq.heappop(self.due_heap)
         return self.due_heap[0][0] if self.due_heap else None
@@ -116,6 +120,7 @@ class ToyCore:
         return self.state["alerts"].get(alert_id, {}).get("state") == "open"
 
     def due(self, now_ms: int) -> Sequence[WakeUpCall]:
+        """All open deadlines up to a time."""
         found = sorted(
             (due_ms, alert_id)
             for due_ms, alert_id in self.due_heap
@@ -129,15 +134,18 @@ class ToyCore:
         return WakeUpCall(due_ms, area, value)
 
     def tick(self, now_ms: int, epoch: int) -> Sequence[Publication]:
+        """Count the calls."""
         self.ticks += 1
         return ()
 
     def snapshot(self) -> Sequence[bytes]:
+        """The state in three pieces."""
         whole = json.dumps(self.state).encode()
         third = min(len(whole) // 3 + 1, SNAPSHOT_PIECE_BYTES_MAX)
         return [whole[at : at + third] for at in range(0, len(whole), third)]
 
     def restore(self, pieces: Sequence[bytes]) -> None:
+        """Become what ``snapshot`` gave."""
         self.state = json.loads(b"".join(pieces))
         self.due_heap = [(a["due_ms"], i) for i, a in self.state["alerts"].items()]
         heapq.heapify(self.due_heap)
@@ -169,11 +177,14 @@ class Gaps:
         self.seen: Counter[str] = Counter()
 
     def hit(self, name: str) -> None:
+        """Come past a place."""
         self.seen[name] += 1
         if name == self.at and self.seen[name] == self.nth:
             self.kill()
 
     def ack(self, inner: Callable[[object], None]) -> Callable[[object], None]:
+        """An acknowledgement that is a place, too."""
+
         def acked(ack: object) -> None:
             inner(ack)
             self.hit("acked")
@@ -189,15 +200,18 @@ class GapCore:
         self.gaps = gaps
 
     def __getattr__(self, name: str) -> Any:
+        """All else is the inner one's."""
         return getattr(self.inner, name)
 
     def take(self, raw: Raw, now_ms: int, epoch: int) -> Sequence[Step]:
+        """Decide one input; raises on a poisonous one."""
         steps = self.inner.take(raw, now_ms, epoch)
         if not raw.replayed:
             self.gaps.hit("decided")
         return steps
 
     def fold(self, record: Mapping[str, Any], epoch: int) -> tuple[Publication, ...]:
+        """Evolve by a record and render what follows."""
         publications = self.inner.fold(record, epoch)
         self.gaps.hit("folded")
         return publications
@@ -211,9 +225,11 @@ class GapLog:
         self.gaps = gaps
 
     def __getattr__(self, name: str) -> Any:
+        """All else is the inner one's."""
         return getattr(self.inner, name)
 
     async def append_decisions(self, partition: int, records: Sequence[bytes]) -> Sequence[Any]:
+        """Append, a place before and after."""
         self.gaps.hit("appending")
         appended = await self.inner.append_decisions(partition, records)
         kind = json.loads(records[0].partition(b"\n")[0])["kind"]
@@ -221,6 +237,7 @@ class GapLog:
         return appended
 
     async def publish(self, publications: Sequence[Publication]) -> None:
+        """Publish stage by stage, a place after each."""
         if publications and publications[0].topic == WAKEUPS:
             await self.inner.publish(publications)
             self.gaps.hit("wakeup_written")
