@@ -14,7 +14,7 @@ help: ## this list
 
 setup: .venv/ready-dev ## prepare .venv: the program, and what its tests need
 
-demo: .venv/ready ## a brigade at work, on this machine, until Ctrl-C
+demo: .venv/ready ## a brigade at work, on this machine, for three minutes, or until Ctrl-C
 	@$(BIN)/xiaohe demo $(ARGS)
 
 test: check ## check, then all tests: quick ones first, then those with the real broker

@@ -31,7 +31,7 @@ GATEWAY_PACK = 100
 """Positions in a record of the packed load: what comes in a tenth of a second."""
 
 WARM_UP_SHARE = 0.25
-"""Of the measured time, before it: connections, caches, and compiled code."""
+"""Of a load's time: connections, caches and compiled code come first."""
 
 BACKLOG_RECORDS = 100
 """Packed records in a backlog of positions: 100,000 positions, about 12 MB."""
@@ -42,9 +42,14 @@ BACKLOG_TIMES = 3
 PEER_READY_S = 30.0
 """A pass-through that has answered nothing by then will not."""
 
-PRODUCT_SHARE, PEER_SHARE = 0.22, 0.11
-"""Of the whole time, for one load on the product, and on each of the two pass-throughs. What is
-left is for starting, and for the backlogs."""
+FIXED_S = 27.0
+"""What starting, stopping and the backlogs take of the time, on two cores."""
+
+LOADS_S_MIN = 16.0
+"""Below it there would be too few alerts for a 99th percentile."""
+
+PRODUCT_SHARE, PEER_SHARE = 0.25, 0.125
+"""Of the time for loads: one load on the product, and on each of the two pass-throughs."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ class _Bench:
         self, name: str, topics: Topics, pid: int, share: float
     ) -> tuple[list[_Result], float]:
         """Put every load on one process, then give it backlogs of positions."""
-        seconds = self._options.seconds * share
+        seconds = max(LOADS_S_MIN, self._options.seconds - FIXED_S) * share
         process = psutil.Process(pid)
         results = []
         async with Client(self._servers, topics, self._points) as client:
@@ -150,7 +155,7 @@ class _Bench:
                 self._options.on_progress(f"{name}: {_told(load)}")
                 await client.run(load, seconds * WARM_UP_SHARE)
                 before, started_s = process.cpu_times(), time.perf_counter()
-                measured = await client.run(load, seconds)
+                measured = await client.run(load, seconds * (1 - WARM_UP_SHARE))
                 after, ended_s = process.cpu_times(), time.perf_counter()
                 used_s = after.user + after.system - before.user - before.system
                 results.append(_Result(measured, round(used_s / (ended_s - started_s), 2)))

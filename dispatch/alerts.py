@@ -5,8 +5,15 @@ from msgspec import Struct
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.choice import Chosen, choose, responsible_for
+from xiaohe.dispatch.deadlines import NO_SHOW, of_order
 from xiaohe.dispatch.draft import Draft, after
-from xiaohe.dispatch.filling import AID_SOURCE, fill, stand_down, stand_down_surplus
+from xiaohe.dispatch.filling import (
+    AID_SOURCE,
+    fill,
+    stand_down,
+    stand_down_surplus,
+    watch_for_no_show,
+)
 from xiaohe.dispatch.fingerprint import fingerprint
 from xiaohe.dispatch.ids import dispatch_id_of, incident_id_of
 from xiaohe.dispatch.inputs import Alert, Position
@@ -327,3 +334,6 @@ def _move_windows(draft: Draft, incident: Incident, rules: Rules) -> None:
         )
     )
     begin(draft, incident.incident_id)
+    for each in incident.open_orders("primary"):
+        if incident.due_ms(of_order(NO_SHOW, each.dispatch_id)) is not None:
+            watch_for_no_show(draft, incident.incident_id, each.dispatch_id)

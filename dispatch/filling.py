@@ -21,6 +21,9 @@ from xiaohe.dispatch.windows import await_acceptance
 AID_SOURCE = "mutual-aid"
 """The ``source`` of an alert by which one area asks another."""
 
+LATE_WAY_FACTOR = 1.5
+"""Of an order given after the arrival window: how much longer than estimated the way may take."""
+
 FILLED_AGAIN_MAX = 32
 """Incidents looked at when somebody becomes free; the rest wait for their own retry."""
 
@@ -168,10 +171,15 @@ def stand_down_all(
 def no_show_ms(draft: Draft, incident: Incident, order: Order) -> int:
     """Say until when a member who accepted is waited for: receipt + 2 x arrive_s.
 
-    An order that was given late has at least one arrival window of its own.
+    An order that was given late has at least one arrival window of its own; and where that window
+    had passed already, time for the whole way, so that somebody far off is not given up and
+    replaced by somebody farther.
     """
-    arrive_s = draft.rules(incident).arrive_s
-    return max(after(incident.received_ms, 2 * arrive_s), after(order.ordered_ms, arrive_s))
+    rules = draft.rules(incident)
+    own_s = rules.arrive_s
+    if order.ordered_ms >= incident.arrive_by_ms and order.eta_s is not None:
+        own_s = max(own_s, rules.turnout_s + order.eta_s * LATE_WAY_FACTOR)
+    return max(after(incident.received_ms, 2 * rules.arrive_s), after(order.ordered_ms, own_s))
 
 
 def watch_for_no_show(draft: Draft, incident_id: str, dispatch_id: str) -> None:

@@ -8,14 +8,14 @@ from msgspec import Meta, Struct
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.alerts import attach, decide_again, enough_for, relocated, start
-from xiaohe.dispatch.choice import Chosen
+from xiaohe.dispatch.choice import ETA_DECIMALS, Chosen
 from xiaohe.dispatch.deadlines import LADDER
 from xiaohe.dispatch.draft import Draft, Refused, after
 from xiaohe.dispatch.filling import fill, lacking, order, stand_down, stand_down_all
 from xiaohe.dispatch.inputs import Label, OperatorAction, Position
 from xiaohe.dispatch.lifecycle import IllegalTransition, Role, next_incident_state
 from xiaohe.dispatch.place import locate
-from xiaohe.dispatch.prediction import travel
+from xiaohe.dispatch.prediction import way_to
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.reinforcement import require_backup, require_if_always
 from xiaohe.dispatch.state import Incident
@@ -117,18 +117,22 @@ def _dispatch(draft: Draft, action: OperatorAction) -> None:
 
 def _by_hand(draft: Draft, incident: Incident, member_id: str) -> Chosen:
     """Describe the operator's own choice: the way is told where the position is known."""
-    way = travel(draft, incident, member_id)
+    way, travel, age_s = way_to(draft, incident, member_id), None, None
+    route: tuple[str, ...] = ()
     track = draft.world.live.track(member_id)
-    age_s = None if track is None or way is None else (draft.at_ms - track.fix_ms) / 1000
+    if way is not None and track is not None:
+        spot, travel_field = way
+        travel, route = travel_field.eta(spot), travel_field.route(spot)
+        age_s = max(0.0, round((draft.at_ms - track.fix_ms) / 1000, ETA_DECIMALS))
     return Chosen(
         member_id=member_id,
-        eta_s=None if way is None else round(way.eta_s, 1),
-        distance_m=None if way is None else round(way.distance_m, 1),
-        route=(),
+        eta_s=None if travel is None else round(travel.eta_s, ETA_DECIMALS),
+        distance_m=None if travel is None else round(travel.distance_m, ETA_DECIMALS),
+        route=route,
         why=f.Why(
             rule=OPERATOR_RULE,
             candidates=(),
-            fix_age_s=None if age_s is None else max(0.0, round(age_s, 1)),
+            fix_age_s=age_s,
             roads_version=draft.world.roads.version,
             policy_version=draft.world.policy.version,
         ),

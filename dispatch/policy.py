@@ -97,6 +97,7 @@ class Policy:
         self._file = file
         self._speed = speed
         self._rules: dict[tuple[int, str, str, str], Rules] = {}
+        self._named = {name: _named(file.rules, name) for name in ("category", "area")}
         self.version = version
         self.areas: Mapping[str, Area] = {a.area_id: a for a in file.areas or ()}
         self.keep_heads = (file.dead_letters or _DeadLetters()).keep_heads
@@ -118,11 +119,28 @@ class Policy:
 
     def rules(self, priority: int, mode: str, category: str, area_id: str) -> Rules:
         """Give what holds for such an incident."""
-        key = (priority, mode, category, area_id)
+        # Senders make categories up; all that the policy does not name have the same rules, so
+        # that what is kept here is bounded by the policy.
+        key = (
+            priority,
+            mode,
+            self._if_named("category", category),
+            self._if_named("area", area_id),
+        )
         if key not in self._rules:
             facts = {"priority": priority, "mode": mode, "category": category, "area": area_id}
             self._rules[key] = _folded(self._file.rules, facts, self._speed)
         return self._rules[key]
+
+    def _if_named(self, name: str, value: str) -> str:
+        return value if value in self._named[name] else ""
+
+
+def _named(entries: Iterable[_Entry], name: str) -> frozenset[str]:
+    """Give the values that any entry asks for."""
+    wanted = (entry.when[name] for entry in entries if name in entry.when)
+    lists = (want if isinstance(want, list) else [want] for want in wanted)
+    return frozenset(str(value) for values in lists for value in values)
 
 
 def _folded(entries: Iterable[_Entry], facts: Mapping[str, object] | None, speed: float) -> Rules:

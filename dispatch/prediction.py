@@ -7,11 +7,12 @@ from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.eligibility import has_fresh_fix
 from xiaohe.dispatch.reinforcement import require_backup
 from xiaohe.dispatch.state import Incident, Order
-from xiaohe.geo.search import Travel
+from xiaohe.geo.search import Travel, TravelField
+from xiaohe.geo.snap import Spot
 
 
-def travel(draft: Draft, incident: Incident, member_id: str) -> Travel | None:
-    """Give how far a member now is from the scene, by their fix; None where nobody can say."""
+def way_to(draft: Draft, incident: Incident, member_id: str) -> tuple[Spot, TravelField] | None:
+    """Give where a member stands by their fix, and the travel times from there to the scene."""
     track = draft.world.live.track(member_id)
     member = draft.world.roster.get(member_id)
     if track is None or track.spot is None or member is None or incident.place is None:
@@ -21,7 +22,13 @@ def travel(draft: Draft, incident: Incident, member_id: str) -> Travel | None:
     site = draft.world.roads.site(incident.place, incident.road_id)
     assert site is not None, "where a member is on a road, a road leads to every place"
     roads, closed = draft.world.roads, draft.state.closed_roads
-    return roads.travel_field(site, member.travel_mode, closed).eta(track.spot)
+    return track.spot, roads.travel_field(site, member.travel_mode, closed)
+
+
+def travel(draft: Draft, incident: Incident, member_id: str) -> Travel | None:
+    """Give how far a member now is from the scene, by their fix; None where nobody can say."""
+    way = way_to(draft, incident, member_id)
+    return None if way is None else way[1].eta(way[0])
 
 
 def gap_m(draft: Draft, incident: Incident, member_id: str) -> float | None:

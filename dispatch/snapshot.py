@@ -2,7 +2,7 @@
 
 A snapshot is a list of rows, one JSON array a line, in a fixed order: the same state gives the
 same bytes. What follows from other rows is not written. What is older than the topics' retention
-is left out, for nothing can refer to it any more.
+is dropped before (``pruned``), for nothing can refer to it any more.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,15 +25,45 @@ DUTY: Final = "duty"
 Row = tuple[str, str, object]
 
 
-def rows(states: Mapping[str, AreaState], now_ms: int) -> Iterator[bytes]:
-    """Give the rows of all areas; each is one line without its line feed."""
+def pruned(state: AreaState, now_ms: int) -> AreaState:
+    """Give the state without what is older than the topics' retention."""
     since_ms = now_ms - REMEMBERED_MS
+    incidents, order_incident = state.incidents, state.order_incident
+    for incident_id, incident in state.incidents.items():
+        if not incident.is_live and _last_ms(incident) < since_ms:
+            incidents = incidents.remove(incident_id)
+            for order in incident.orders:
+                order_incident = order_incident.remove(order.dispatch_id)
+    alerts = state.alerts
+    for alert_id, seen in state.alerts.items():
+        if seen.received_ms < since_ms and seen.incident_id not in incidents:
+            alerts = alerts.remove(alert_id)
+    actions = state.actions
+    for action_id, received_ms in state.actions.items():
+        if received_ms < since_ms:
+            actions = actions.remove(action_id)
+    duty = state.duty
+    for member_id, word in state.duty.items():
+        if word.until_ms is not None and word.until_ms < since_ms:
+            duty = duty.remove(member_id)
+    return replace(
+        state,
+        incidents=incidents,
+        order_incident=order_incident,
+        alerts=alerts,
+        actions=actions,
+        duty=duty,
+    )
+
+
+def rows(states: Mapping[str, AreaState]) -> Iterator[bytes]:
+    """Give the rows of all areas; each is one line without its line feed."""
     for area_id in sorted(states):
-        for row in _rows(states[area_id], since_ms):
+        for row in _rows(states[area_id]):
             yield msgspec.json.encode(row)
 
 
-def _rows(state: AreaState, since_ms: int) -> Iterator[Row]:
+def _rows(state: AreaState) -> Iterator[Row]:
     area_id = state.area_id
     head = {
         "mode": state.mode,
@@ -42,17 +72,13 @@ def _rows(state: AreaState, since_ms: int) -> Iterator[Row]:
     }
     yield AREA, area_id, head
     for _, incident in sorted(state.incidents.items()):
-        if incident.is_live or _last_ms(incident) >= since_ms:
-            yield INCIDENT, area_id, incident
-    for alert_id, seen in sorted(state.alerts.items()):
-        if seen.received_ms >= since_ms or seen.incident_id in state.incidents:
-            yield ALERT, area_id, (alert_id, seen)
-    for action_id, received_ms in sorted(state.actions.items()):
-        if received_ms >= since_ms:
-            yield ACTION, area_id, (action_id, received_ms)
-    for member_id, word in sorted(state.duty.items()):
-        if word.until_ms is None or word.until_ms >= since_ms:
-            yield DUTY, area_id, (member_id, word)
+        yield INCIDENT, area_id, incident
+    for alert in sorted(state.alerts.items()):
+        yield ALERT, area_id, alert
+    for action in sorted(state.actions.items()):
+        yield ACTION, area_id, action
+    for word in sorted(state.duty.items()):
+        yield DUTY, area_id, word
 
 
 def _last_ms(incident: Incident) -> int:

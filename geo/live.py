@@ -79,6 +79,8 @@ class LivePositions:
         """Start with nobody."""
         self.snapper = snapper
         self._network: Network = snapper.network
+        # Where all speeds are multiplied, so is what a member can be believed to do.
+        self._speed_max_mps = SPEED_MAX_MPS * snapper.network.speed_factor
         self._tracks: dict[str, Track] = {}
         self._posts: dict[str, Site | None] = {}
         self._shared = _Places()
@@ -114,7 +116,7 @@ class LivePositions:
             if fix_ms <= before.heard_ms:
                 return None
             fix = Fix(lon, lat, fix_ms, accuracy_m)
-            if not _believable(before, fix):
+            if not _believable(before, fix, self._speed_max_mps):
                 doubted = self._tracks[member_id] = replace(before, suspect=fix)
                 return doubted
         near = self.snapper.nearest(lon, lat)
@@ -209,17 +211,17 @@ class _Places:
         return [(member_id, frac, from_post) for (member_id, from_post), frac in there.items()]
 
 
-def _believable(track: Track, fix: Fix) -> bool:
+def _believable(track: Track, fix: Fix, speed_max_mps: float) -> bool:
     """Say whether a fix can be reached from the last believed one, or from the suspect one."""
     last = Fix(track.lon, track.lat, track.fix_ms, track.accuracy_m)
-    if _reachable(last, fix):
+    if _reachable(last, fix, speed_max_mps):
         return True
-    return track.suspect is not None and _reachable(track.suspect, fix)
+    return track.suspect is not None and _reachable(track.suspect, fix, speed_max_mps)
 
 
-def _reachable(before: Fix, after: Fix) -> bool:
+def _reachable(before: Fix, after: Fix, speed_max_mps: float) -> bool:
     slack_m = _counted(before.accuracy_m) + _counted(after.accuracy_m)
-    reach_m = SPEED_MAX_MPS * (after.fix_ms - before.fix_ms) / 1000 + slack_m
+    reach_m = speed_max_mps * (after.fix_ms - before.fix_ms) / 1000 + slack_m
     return ground_distance_m(before.lon, before.lat, after.lon, after.lat) <= reach_m
 
 

@@ -26,8 +26,10 @@ RATE_PER_H: Final = 20.0
 
 HOURS_PER_DAY: Final = 24.0
 
+STORY_S_MIN: Final = 60.0
 STORY_S_MAX: Final = 600.0
-"""What must be seen is seen within the first ten simulated minutes, or within the run."""
+"""What must be seen is seen within the first ten simulated minutes, or within the run; of a run
+shorter than a minute, which has no room for it, one sees the beginning."""
 
 AT_A_PLACE: Final = 0.6
 """Share of alerts at a known place; the others happen along some road."""
@@ -168,7 +170,7 @@ class Calls:
         self._chance = Random(f"{seed}:calls")  # noqa: S311 - a simulation must be repeatable
         self._rate_per_s = rate_per_h / 3600
         self._number = 0
-        story_s = min(span_s, STORY_S_MAX)
+        story_s = max(STORY_S_MIN, min(span_s, STORY_S_MAX))
         self._waiting = sorted(self._story(story_s), key=lambda call: (call.at_s, call.number))
         self._next_s = self._gap_s()
 

@@ -45,6 +45,7 @@ class PositionsRecord:
     area_id: str
     fixes: tuple[Fix, ...]
     bad: tuple[tuple[int, BadInput], ...] = ()
+    batched: bool = False
 
 
 class _WireFix(Struct, frozen=True, kw_only=True):
@@ -109,7 +110,8 @@ def _decode_good_positions(area_id: str, value: bytes) -> PositionsRecord:
     _check_batch(record.batch)
     if record.area_id not in (None, area_id):
         raise BadInput(Reason.KEY_MISMATCH, "area_id is not what the record's key says")
-    return PositionsRecord(area_id, tuple([_fix(wire, area_id) for wire in record.batch]))
+    fixes = tuple([_fix(wire, area_id) for wire in record.batch])
+    return PositionsRecord(area_id, fixes, batched=True)
 
 
 def _decode_any_positions(area_id: str, found: dict[str, object]) -> PositionsRecord:
@@ -129,7 +131,7 @@ def _decode_any_positions(area_id: str, found: dict[str, object]) -> PositionsRe
             fixes.append(_fix_of(item, area_id))
         except BadInput as problem:
             bad.append((index, problem.at_index(index)))
-    return PositionsRecord(area_id, tuple(fixes), tuple(bad))
+    return PositionsRecord(area_id, tuple(fixes), tuple(bad), batched=True)
 
 
 def _fix_of(item: object, area_id: str) -> Fix:

@@ -4,10 +4,8 @@ This is where the pure core meets the topics: it decodes, finds the area, asks `
 renders what follows. It does no I/O and knows no clock; a lane drives it.
 """
 
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -20,33 +18,30 @@ from xiaohe.dispatch.inputs import Cause, Fix, MemberAction, Received, WakeUp
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Member, Roster
-from xiaohe.dispatch.snapshot import from_rows, rows
+from xiaohe.dispatch.snapshot import from_rows, pruned, rows
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
 from xiaohe.dispatch.world import RoadMap, Watch, World
 from xiaohe.geo.live import LivePositions
 from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import (
-    dead_letter,
-    dead_letter_id,
-    decode_alert,
-    decode_wakeup,
-    encode_wakeup,
-)
+from xiaohe.streams.codec import dead_letter, decode_alert, decode_wakeup
 from xiaohe.streams.codec_actions import decode_member_action, decode_operator_action
 from xiaohe.streams.codec_common import identifier_of
 from xiaohe.streams.codec_positions import decode_positions
 from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
+from xiaohe.streams.due_rows import DueRow, DueRows, wake_up_call
 from xiaohe.streams.member_views import MemberViews
 from xiaohe.streams.murmur2 import partition_of
-from xiaohe.streams.outputs import VIEWS_STAGE, dead_letter_publication, named, render
+from xiaohe.streams.outputs import named, render
 from xiaohe.streams.ports import POSITIONS, WAKEUPS, Publication, Raw, Step, WakeUpCall
-
-UNKNOWN_DEVICE_MS: Final = 3_600_000
-"""One dead letter a device and hour, from the contract."""
-
-FIRST_RECEIPT: Final = "xiaohe_received_ms"
-"""Header of a forwarded record: when it was first received, ms."""
+from xiaohe.streams.step_record import (
+    Record,
+    first_receipt_ms,
+    forward_to,
+    letter_publication,
+    undecided_publications,
+)
+from xiaohe.streams.whose_fix import RefusedDevices, member_of
 
 SPOKEN_ON_THE_SPOT: Final = TO_AN_ORDER | ABOUT_DUTY
 """Words of a member whose ``position`` is where they themselves are; of a report or a sighting
@@ -85,37 +80,6 @@ class _Area:
     world: World
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the log keeps of one step: enough to publish it again."""
-
-    cause: Cause
-    decision: Decision | None = None
-    area_id: str | None = None
-    at_ms: int = 0
-    dead_letter: dict[str, object] | None = None
-    device_id: str | None = None
-    forward: "Forward | None" = None
-
-
-class Forward(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that lay in another partition than its key's."""
-
-    partition: int
-    key: str
-    value: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(slots=True)
-class _Due:
-    """The open deadlines of all areas, earliest first; rows that no longer hold are dropped."""
-
-    heap: list[tuple[int, str, str, str]] = field(default_factory=list)
-
-    def add(self, area_id: str, incident_id: str, name: str, due_ms: int) -> None:
-        heappush(self.heap, (due_ms, area_id, incident_id, name))
-
-
 class AreaEngine:
     """The core of one partition (``ports.Core``)."""
 
@@ -123,9 +87,9 @@ class AreaEngine:
         self._partition = partition
         self._shared = shared
         self._areas: dict[str, _Area] = {}
-        self._due = _Due()
+        self._due = DueRows(self._holds)
         self._last_ms = 0
-        self._refused_devices: dict[str, int] = {}
+        self._refused_devices = RefusedDevices()
         self._roster_moved = False
         self._untold: list[Publication] = []
         self._views = MemberViews(shared.roster, shared.topic_names)
@@ -161,7 +125,7 @@ class AreaEngine:
         area_id = raw.key.decode()
         self._check_area(area_id)
         assert not isinstance(body, str), "decoders give structs"
-        return Received(self._cause(raw), area_id, _first_receipt_ms(raw), body)  # type: ignore[arg-type]  # one decoder a topic, all of Body
+        return Received(self._cause(raw), area_id, first_receipt_ms(raw), body)  # type: ignore[arg-type]  # one decoder a topic, all of Body
 
     def _check_area(self, area_id: str) -> None:
         shared = self._shared
@@ -236,23 +200,20 @@ class AreaEngine:
         area = self._area(record.area_id)
         bad_at = {index for index, _ in record.bad}
         count = len(record.fixes) + len(record.bad)
-        single = count == 1
         good_at = (index for index in range(count) if index not in bad_at)
         for index, fix in zip(good_at, record.fixes, strict=True):
-            step = self._take_fix(raw, None if single else index, area, fix, at_ms, epoch)
+            step = self._take_fix(raw, index if record.batched else None, area, fix, at_ms, epoch)
             if step is not None and not raw.replayed:
                 yield step
 
     def _take_fix(
         self, raw: Raw, index: int | None, area: _Area, fix: Fix, at_ms: int, epoch: int
     ) -> Step | None:
-        member_id = self._member_of(area, fix, at_ms)
-        if isinstance(member_id, BadInput):
-            if self._was_refused(member_id, fix, raw.timestamp_ms):
-                return None
-            bad = member_id if index is None else member_id.at_index(index)
-            return self._dead_letter(raw, bad, at_ms, epoch, device_id=fix.device_id)
-        received_ms = _first_receipt_ms(raw)
+        try:
+            member_id = member_of(self._shared.roster, area.state, fix, at_ms)
+        except BadInput as bad:
+            return self._refused_fix(raw, bad, index, fix, at_ms, epoch)
+        received_ms = first_receipt_ms(raw)
         track = area.world.live.move(
             member_id,
             fix.lon,
@@ -272,38 +233,16 @@ class AreaEngine:
         )
         return None if decision is None else self._step(raw, decision, epoch, received.cause)
 
-    def _member_of(self, area: _Area, fix: Fix, at_ms: int) -> str | BadInput:
-        """Give whose fix it is: stated, or by the device that they took or own."""
-        member_id = fix.member_id
-        if member_id is None:
-            assert fix.device_id is not None, "a fix names a member or a device"
-            member_id = self._taken_by(area.state, fix.device_id, at_ms)
-            member_id = member_id or self._shared.roster.by_device(fix.device_id)
-            if member_id is None:
-                return BadInput(Reason.UNKNOWN_DEVICE, "give the device to a member in the roster")
-        home = self._shared.roster.area_of(member_id)
-        if home is None:
-            return BadInput(Reason.UNKNOWN_MEMBER, f"the roster has no member {member_id}")
-        if home != area.state.area_id:
-            return BadInput(Reason.WRONG_AREA, f"{member_id} belongs to area {home}")
-        return member_id
-
-    def _taken_by(self, state: AreaState, device_id: str, at_ms: int) -> str | None:
-        member_id = state.devices.get(device_id)
-        word = state.duty.get(member_id) if member_id is not None else None
-        if word is None or (word.until_ms is not None and at_ms >= word.until_ms):
+    def _refused_fix(
+        self, raw: Raw, bad: BadInput, index: int | None, fix: Fix, at_ms: int, epoch: int
+    ) -> Step | None:
+        if raw.replayed:
             return None
-        return member_id
-
-    def _was_refused(self, bad: BadInput, fix: Fix, received_ms: int) -> bool:
-        """Tell whether the device was refused within the hour: one dead letter is enough."""
-        if bad.reason is not Reason.UNKNOWN_DEVICE or fix.device_id is None:
-            return False
-        last_ms = self._refused_devices.get(fix.device_id)
-        if last_ms is not None and received_ms - last_ms < UNKNOWN_DEVICE_MS:
-            return True
-        self._refused_devices[fix.device_id] = received_ms
-        return False
+        device_id = fix.device_id if bad.reason is Reason.UNKNOWN_DEVICE else None
+        if device_id is not None and not self._refused_devices.refuse(device_id, raw.timestamp_ms):
+            return None
+        placed = bad if index is None else bad.at_index(index)
+        return self._dead_letter(raw, placed, at_ms, epoch, device_id=device_id)
 
     # --- steps
 
@@ -343,15 +282,7 @@ class AreaEngine:
         return dead_letter(cause, index, reason, detail, raw.value, at_ms, payload_head=head)
 
     def _forward(self, raw: Raw, home: int, at_ms: int, epoch: int) -> Step:
-        first = (FIRST_RECEIPT, str(_first_receipt_ms(raw)).encode())
-        kept = tuple((name, value) for name, value in raw.headers if name != FIRST_RECEIPT)
-        forward = Forward(
-            partition=home,
-            key=b64encode(raw.key or b"").decode(),
-            value=b64encode(raw.value or b"").decode(),
-            headers=tuple((n, b64encode(v).decode()) for n, v in (*kept, first)),
-        )
-        record = Record(cause=self._cause(raw), at_ms=at_ms, forward=forward)
+        record = Record(cause=self._cause(raw), at_ms=at_ms, forward=forward_to(raw, home))
         return Step(msgspec.to_builtins(record), self._apply(record, epoch))
 
     def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str) -> Step:
@@ -401,84 +332,40 @@ class AreaEngine:
             publications.extend(rendered)
             self._note_deadlines(area.state, record.decision)
             self._views.touch_all(record.decision)
-        if record.dead_letter is not None:
-            publications.append(self._letter_publication(record))
         if record.device_id is not None:
-            self._refused_devices.setdefault(record.device_id, record.at_ms)
-        if record.forward is not None:
-            publications.append(self._forward_publication(record))
+            self._refused_devices.note(record.device_id, record.at_ms)
+        publications.extend(undecided_publications(record, self._shared.topic_names))
         return tuple(publications)
-
-    def _letter_publication(self, record: Record) -> Publication:
-        assert record.dead_letter is not None
-        index = record.dead_letter["index"]
-        names = self._shared.topic_names
-        key = next(k for k, name in names.items() if name == record.cause.topic)
-        return dead_letter_publication(
-            record.dead_letter,
-            topic_key=key,
-            ce_id=dead_letter_id(record.cause, index if isinstance(index, int) else None),
-            area_id=record.area_id,
-            at_ms=record.at_ms,
-            topic_names=names,
-        )
-
-    def _forward_publication(self, record: Record) -> Publication:
-        forward = record.forward
-        assert forward is not None
-        names = self._shared.topic_names
-        return Publication(
-            topic=next(k for k, name in names.items() if name == record.cause.topic),
-            stage=VIEWS_STAGE,
-            key=b64decode(forward.key),
-            value=b64decode(forward.value),
-            headers=tuple((name, b64decode(value)) for name, value in forward.headers),
-            partition=forward.partition,
-        )
 
     # --- deadlines
 
     def _note_deadlines(self, state: AreaState, decision: Decision) -> None:
         for fact in decision.facts:
             if isinstance(fact, f.DeadlineSet) and fact.due_ms is not None:
-                self._due.add(state.area_id, fact.incident_id, fact.deadline, fact.due_ms)
+                row = DueRow(fact.due_ms, state.area_id, fact.incident_id, fact.deadline)
+                self._due.add(row)
 
-    def _holds(self, row: tuple[int, str, str, str]) -> bool:
-        due_ms, area_id, incident_id, name = row
-        incident = self._areas[area_id].state.incidents.get(incident_id)
-        return incident is not None and incident.due_ms(name) == due_ms
+    def _holds(self, row: DueRow) -> bool:
+        incident = self._areas[row.area_id].state.incidents.get(row.incident_id)
+        return incident is not None and incident.due_ms(row.name) == row.due_ms
 
     def next_due_ms(self) -> int | None:
         """Give when the earliest open deadline is due; see ``ports.Core``."""
         if self._roster_moved and any(area.state.wanting for area in self._areas.values()):
             return self._last_ms
-        heap = self._due.heap
-        while heap and not self._holds(heap[0]):
-            heappop(heap)
-        return heap[0][0] if heap else None
+        return self._due.next_ms()
 
     def due(self, now_ms: int) -> Sequence[WakeUpCall]:
         """Give every open deadline that is due; see ``ports.Core``."""
-        calls: list[WakeUpCall] = []
-        if self._roster_moved:
-            self._roster_moved = False
-            calls.extend(self._retries(now_ms))
-        heap, rows_due = self._due.heap, []
-        while heap and heap[0][0] <= now_ms:
-            row = heappop(heap)
-            if self._holds(row) and row not in rows_due:
-                rows_due.append(row)
-        for row in rows_due:
-            heappush(heap, row)
-            due_ms, area_id, incident_id, name = row
-            calls.append(_call(area_id, incident_id, name, due_ms))
-        return calls
+        early = tuple(self._retries(now_ms)) if self._roster_moved else ()
+        self._roster_moved = False
+        return [*early, *self._due.due(now_ms)]
 
     def _retries(self, now_ms: int) -> Iterator[WakeUpCall]:
         """Decide again at once what nobody could go to: the roster has changed."""
         for area_id in sorted(self._areas):
             for incident_id in sorted(self._areas[area_id].state.wanting):
-                yield _call(area_id, incident_id, RETRY, now_ms)
+                yield wake_up_call(DueRow(now_ms, area_id, incident_id, RETRY))
 
     # --- what is known without being recorded
 
@@ -505,7 +392,7 @@ class AreaEngine:
         """Publish the dead letter of a bad roster record with the next tick."""
         letter = self._letter(raw, bad.reason, bad.detail, raw.timestamp_ms, bad.index)
         record = Record(cause=self._cause(raw), at_ms=raw.timestamp_ms, dead_letter=letter)
-        self._untold.append(self._letter_publication(record))
+        self._untold.append(letter_publication(record, self._shared.topic_names))
 
     def _is_mine(self, area_id: str) -> bool:
         return partition_of(area_id.encode(), self._shared.partitions) == self._partition
@@ -521,12 +408,14 @@ class AreaEngine:
     # --- snapshots
 
     def snapshot(self) -> Sequence[bytes]:
-        """Give the folded state in pieces; see ``ports.Core``."""
+        """Give the folded state in pieces, and forget what is too old to matter; see
+        ``ports.Core``."""
         pieces: list[bytes] = []
         lines: list[bytes] = []
         size = 0
-        states = {area_id: area.state for area_id, area in self._areas.items()}
-        for line in rows(states, self._last_ms):
+        for area in self._areas.values():
+            area.state = pruned(area.state, self._last_ms)
+        for line in rows(self.states()):
             if lines and size + len(line) + 1 > SNAPSHOT_PIECE_BYTES_MAX:
                 pieces.append(b"\n".join(lines))
                 lines, size = [], 0
@@ -541,23 +430,16 @@ class AreaEngine:
         self._areas = {
             area_id: self._with_world(state) for area_id, state in from_rows(lines).items()
         }
-        self._due = _Due()
+        self._due.clear()
         for area_id, area in self._areas.items():
             for incident in area.state.incidents.values():
                 for deadline in incident.deadlines:
-                    self._due.add(area_id, incident.incident_id, deadline.name, deadline.due_ms)
+                    row = DueRow(deadline.due_ms, area_id, incident.incident_id, deadline.name)
+                    self._due.add(row)
 
     def states(self) -> Mapping[str, AreaState]:
         """Give the folded state of every area, for status pages and checks."""
         return {area_id: area.state for area_id, area in self._areas.items()}
-
-
-def _first_receipt_ms(raw: Raw) -> int:
-    """Give when a record was received, for a forwarded one when it was first received."""
-    for name, value in raw.headers:
-        if name == FIRST_RECEIPT and value.isdigit():
-            return min(int(value), raw.timestamp_ms)
-    return raw.timestamp_ms
 
 
 def _area_of_key(key: bytes | None) -> str | None:
@@ -577,9 +459,3 @@ def _set_post(live: LivePositions, member: Member) -> None:
         live.clear_post(member.member_id)
     else:
         live.set_post(member.member_id, member.post.lon, member.post.lat)
-
-
-def _call(area_id: str, incident_id: str, name: str, due_ms: int) -> WakeUpCall:
-    wake_up = WakeUp(area_id=area_id, incident_id=incident_id, deadline=name, due_ms=due_ms)
-    key, value = encode_wakeup(wake_up)
-    return WakeUpCall(due_ms, key, value)

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 import uvloop
@@ -47,6 +47,10 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 
 class StuckError(Exception):
     """The topics grow and are not read, or a lane has records and does not move."""
+
+
+class _Stoppable(Protocol):
+    async def stop(self) -> None: ...
 
 
 class Worker:
@@ -127,7 +131,7 @@ class Worker:
         self._lanes = Lanes(self._make_core, io, self._clock, flow, self._end)
         return self._lanes
 
-    async def _leave(self, app: object, error: BaseException | None) -> None:
+    async def _leave(self, app: _Stoppable, error: BaseException | None) -> None:
         if error is not None:
             self.lanes.abandon()  # nothing is acknowledged any more
             with_limit = asyncio.wait_for(app.stop(), LEAVE_S)

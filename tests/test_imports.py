@@ -34,12 +34,14 @@ ROOM_NAMES = {"geo", "dispatch", "streams", "gateway", "sim", "bench", "data", "
 
 
 def modules(*rooms: str) -> Iterator[tuple[str, ast.Module]]:
+    """Give every module of these rooms, by its path."""
     for room in rooms:
         for path in sorted((ROOT / room).rglob("*.py")):
             yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
+    """Give the names of all modules that one imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -49,6 +51,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 def all_rooms() -> list[str]:
+    """Give the rooms that hold code."""
     return ["geo", "dispatch", "streams", "gateway", "sim", "bench", "xiaohe"]
 
 

@@ -149,7 +149,9 @@ class _Demo:
             stopped = asyncio.create_task(self._stop.wait())
             await asyncio.wait([opening, stopped], return_when=asyncio.FIRST_COMPLETED)
             if not opening.done():
-                opening.cancel()
+                # The broker is started in a thread, which nothing can call back: what it has
+                # begun is awaited and ended in order, or it would outlive its folder.
+                self._view.phase("ending what was begun")
                 await asyncio.gather(opening, return_exceptions=True)
                 return EXIT_DONE
             stopped.cancel()
@@ -195,7 +197,8 @@ class _Demo:
             "seed": options.seed,
             "members": len(brigade.members),
         }
-        self._view.ready(scene, facts)
+        if not self._stop.is_set():
+            self._view.ready(scene, facts)
         return engine, scene
 
     @asynccontextmanager

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from xiaohe.dispatch.lifecycle import INCIDENT, LIVE, ORDER, ORDER_REVIVED
+from xiaohe.dispatch.lifecycle import INCIDENT, INCIDENT_RESTORED, LIVE, ORDER, ORDER_REVIVED
 
 PAGE = Path(__file__).parent.parent / "ARCHITECTURE.md"
 DRAWN = {"order": "the life of an order", "incident": "the life of an incident"}
@@ -28,6 +28,7 @@ def incident_diagram() -> str:
     arrows = [(state, e, after) for (state, e), after in INCIDENT.items() if state not in LIVE]
     live = "\n".join(f"    {line}" for line in _arrows(progress))
     rest = [("live", event, after) for event, after in sorted(out)]
+    arrows.append(INCIDENT_RESTORED)
     back = [(state, event, "live" if after == "open" else after) for state, event, after in arrows]
     lines = ["stateDiagram-v2", "    [*] --> live", "    state live {", "        [*] --> open"]
     lines += ["    " + line for line in live.splitlines()]

@@ -19,7 +19,7 @@ from xiaohe.dispatch.lifecycle import (
     next_order_state,
 )
 from xiaohe.dispatch.policy import DURATIONS, PolicyError, load_policy
-from xiaohe.dispatch.snapshot import from_rows, rows
+from xiaohe.dispatch.snapshot import from_rows, pruned, rows
 
 ORDER_STATES: tuple[OrderState, ...] = ("ordered", "accepted", "en_route", "arrived", "ended")
 INCIDENT_STATES: tuple[IncidentState, ...] = (*LIVE, "resolved", "closed", "cancelled", "merged")
@@ -165,10 +165,10 @@ def test_a_snapshot_gives_the_same_state_and_the_same_bytes() -> None:
     """Every look-up is made anew from the rows."""
     town = eventful()
     states = {"town": town.state}
-    lines = list(rows(states, town.now_ms))
+    lines = list(rows(states))
     again = from_rows(lines)
     assert again == states
-    assert list(rows(again, town.now_ms)) == lines
+    assert list(rows(again)) == lines
 
 
 def test_what_is_older_than_the_topics_retention_is_left_out() -> None:
@@ -177,13 +177,13 @@ def test_what_is_older_than_the_topics_retention_is_left_out() -> None:
     closed, still_open = town.opened[0], town.opened[1]
     town.desk("close", incident_id=closed)
     month_later = town.now_ms + 31 * 86_400_000
-    again = from_rows(rows({"town": town.state}, month_later))["town"]
+    again = from_rows(rows({"town": pruned(town.state, month_later)}))["town"]
     assert closed not in again.incidents
     assert still_open in again.incidents
     assert again.alerts.get("a2") is not None
     assert list(again.actions) == []
     assert again.duty.get("m3") is None
-    soon = from_rows(rows({"town": town.state}, NOON_MS + 86_400_000))["town"]
+    soon = from_rows(rows({"town": pruned(town.state, NOON_MS + 86_400_000)}))["town"]
     assert closed in soon.incidents
 
 
@@ -193,8 +193,8 @@ def test_a_remembered_alert_of_an_incident_long_gone_is_left_out_too() -> None:
     first = town.opened[0]
     gone = replace(town.state, incidents=town.state.incidents.remove(first))
     month_later = town.now_ms + 31 * 86_400_000
-    assert from_rows(rows({"town": gone}, month_later))["town"].alerts.get("a1") is None
-    soon = from_rows(rows({"town": gone}, town.now_ms))["town"]
+    assert from_rows(rows({"town": pruned(gone, month_later)}))["town"].alerts.get("a1") is None
+    soon = from_rows(rows({"town": pruned(gone, town.now_ms)}))["town"]
     assert soon.alerts.get("a1") is not None
 
 

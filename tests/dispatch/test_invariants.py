@@ -324,7 +324,7 @@ class AnyStory(RuleBasedStateMachine):
         for incident in town.state.incidents.values():
             assert incident.last_seq == published[incident.incident_id]
         states = {town.state.area_id: town.state}
-        again = from_rows(rows(states, town.now_ms)) if town.decisions else states
+        again = from_rows(rows(states)) if town.decisions else states
         assert again == states
         assert self._looked_up_anew(town.state) == town.state
         assert town.now_ms >= NOON_MS

@@ -39,7 +39,7 @@ async def cluster(broker: Broker, topics: Topics, topics_prefix: str, tmp_path: 
 
 
 async def test_kill_9_at_each_gap_loses_nothing_and_decides_nothing_twice(cluster):
-    """A worker killed between any two steps of its work leaves a log from which the next goes on."""
+    """A worker killed between any two of its steps leaves a log from which the next goes on."""
     await cluster.traffic(10)
     for gap, nth in GAPS:
         worker = await cluster.worker(owns=False, instance="w", gap=gap, nth=nth)

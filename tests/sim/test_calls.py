@@ -66,6 +66,14 @@ def test_the_story_fits_into_a_short_run(xiaohe):
     assert len(taken(xiaohe, rate=0.0, until_s=60.0, span_s=60.0)) == len(taken(xiaohe, rate=0.0))
 
 
+def test_nothing_is_repeated_before_it_was_said(xiaohe):
+    """Even in a run of a second the record that comes twice comes first as itself."""
+    for span_s in (0.0, 1.0, 30.0, 600.0):
+        story = taken(xiaohe, rate=0.0, span_s=span_s)
+        (repeat,) = [n for n, call in enumerate(story) if call.sort == "repeat"]
+        assert story[repeat].repeats in {call.number for call in story[:repeat]}
+
+
 def test_the_bad_records_are_bad_and_the_others_are_json(xiaohe):
     """Six bad alerts, one bad position, one bad answer; whatever else is sent is well-formed."""
     story = taken(xiaohe, rate=60.0)

@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from tests.streams.station import AREA, NOON_MS, PARTITIONS, Station, headers, member, values
-from xiaohe.streams.engine import FIRST_RECEIPT, UNKNOWN_DEVICE_MS, AreaEngine
+from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import Publication
+from xiaohe.streams.step_record import FIRST_RECEIPT
+from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS
 
 
 def station() -> Station:

@@ -1,0 +1,101 @@
+"""What the log keeps of one step besides the decision: dead letters and forwarded records.
+
+Kept whole enough that a take-over can publish them again, byte for byte, under the same ids.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from xiaohe.dispatch.decide import Decision
+from xiaohe.dispatch.inputs import Cause
+from xiaohe.streams.codec import dead_letter_id
+from xiaohe.streams.outputs import VIEWS_STAGE, dead_letter_publication
+from xiaohe.streams.ports import Publication, Raw
+
+FIRST_RECEIPT: Final = "xiaohe_received_ms"
+"""Header of a forwarded record: when it was first received, ms."""
+
+
+class Forward(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that lay in another partition than its key's; bytes are kept as base64."""
+
+    partition: int
+    key: str
+    value: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the log keeps of one step: enough to fold it and to publish it again."""
+
+    cause: Cause
+    decision: Decision | None = None
+    area_id: str | None = None
+    at_ms: int = 0
+    dead_letter: dict[str, object] | None = None
+    device_id: str | None = None
+    forward: Forward | None = None
+
+
+def first_receipt_ms(raw: Raw) -> int:
+    """Give when a record was received, for a forwarded one when it was first received."""
+    for name, value in raw.headers:
+        if name == FIRST_RECEIPT and value.isdigit():
+            return min(int(value), raw.timestamp_ms)
+    return raw.timestamp_ms
+
+
+def forward_to(raw: Raw, partition: int) -> Forward:
+    """Send a record on to where it belongs: ids and first receipt kept."""
+    first = (FIRST_RECEIPT, str(first_receipt_ms(raw)).encode())
+    kept = (header for header in raw.headers if header[0] != FIRST_RECEIPT)
+    return Forward(
+        partition=partition,
+        key=b64encode(raw.key or b"").decode(),
+        value=b64encode(raw.value or b"").decode(),
+        headers=tuple((name, b64encode(value).decode()) for name, value in (*kept, first)),
+    )
+
+
+def undecided_publications(record: Record, topic_names: Mapping[str, str]) -> list[Publication]:
+    """Give what a step publishes that is no decision's."""
+    publications = []
+    if record.dead_letter is not None:
+        publications.append(letter_publication(record, topic_names))
+    if record.forward is not None:
+        publications.append(_forward_publication(record, record.forward, topic_names))
+    return publications
+
+
+def letter_publication(record: Record, topic_names: Mapping[str, str]) -> Publication:
+    """Give the dead letter of a step."""
+    assert record.dead_letter is not None, "the step refused something"
+    index = record.dead_letter["index"]
+    return dead_letter_publication(
+        record.dead_letter,
+        topic_key=_key_of(record.cause.topic, topic_names),
+        ce_id=dead_letter_id(record.cause, index if isinstance(index, int) else None),
+        area_id=record.area_id,
+        at_ms=record.at_ms,
+        topic_names=topic_names,
+    )
+
+
+def _forward_publication(
+    record: Record, forward: Forward, topic_names: Mapping[str, str]
+) -> Publication:
+    return Publication(
+        topic=_key_of(record.cause.topic, topic_names),
+        stage=VIEWS_STAGE,
+        key=b64decode(forward.key),
+        value=b64decode(forward.value),
+        headers=tuple((name, b64decode(value)) for name, value in forward.headers),
+        partition=forward.partition,
+    )
+
+
+def _key_of(topic: str, topic_names: Mapping[str, str]) -> str:
+    return next(key for key, name in topic_names.items() if name == topic)

@@ -1,0 +1,55 @@
+"""Whose position it is: stated, or by the device that a member took for the shift or owns."""
+
+from typing import Final
+
+from xiaohe.dispatch.inputs import Fix
+from xiaohe.dispatch.reasons import Reason
+from xiaohe.dispatch.roster import Roster
+from xiaohe.dispatch.state import AreaState
+from xiaohe.streams.bad_input import BadInput
+
+UNKNOWN_DEVICE_MS: Final = 3_600_000
+"""One dead letter a device and hour, from the contract."""
+
+
+def member_of(roster: Roster, state: AreaState, fix: Fix, at_ms: int) -> str:
+    """Give the member whose fix it is. Raises BadInput where that is nobody of this area."""
+    member_id = fix.member_id
+    if member_id is None:
+        assert fix.device_id is not None, "a fix names a member or a device"
+        member_id = _taken_by(state, fix.device_id, at_ms) or roster.by_device(fix.device_id)
+    if member_id is None:
+        raise BadInput(Reason.UNKNOWN_DEVICE, "give the device to a member in the roster")
+    home = roster.area_of(member_id)
+    if home is None:
+        raise BadInput(Reason.UNKNOWN_MEMBER, f"the roster has no member {member_id}")
+    if home != state.area_id:
+        raise BadInput(Reason.WRONG_AREA, f"{member_id} belongs to area {home}")
+    return member_id
+
+
+def _taken_by(state: AreaState, device_id: str, at_ms: int) -> str | None:
+    member_id = state.devices.get(device_id)
+    word = state.duty.get(member_id) if member_id is not None else None
+    if word is None or (word.until_ms is not None and at_ms >= word.until_ms):
+        return None
+    return member_id
+
+
+class RefusedDevices:
+    """When each unknown device was last refused."""
+
+    def __init__(self) -> None:
+        self._last_ms: dict[str, int] = {}
+
+    def note(self, device_id: str, at_ms: int) -> None:
+        """Take note of a refusal that the log holds."""
+        self._last_ms.setdefault(device_id, at_ms)
+
+    def refuse(self, device_id: str, received_ms: int) -> bool:
+        """Tell whether a device is to be refused aloud: not within the hour of the last time."""
+        last_ms = self._last_ms.get(device_id)
+        if last_ms is not None and received_ms - last_ms < UNKNOWN_DEVICE_MS:
+            return False
+        self._last_ms[device_id] = received_ms
+        return True
