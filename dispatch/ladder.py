@@ -24,6 +24,13 @@ def notify_command(draft: Draft, incident_id: str, reason: str) -> None:
         _tell_next(draft, incident_id, reason)
 
 
+def go_on_climbing(draft: Draft, incident_id: str) -> None:
+    """Take a ladder up again that was left with the incident: its next rung is told at once."""
+    incident = draft.incident(incident_id)
+    if 0 < incident.rung < len(RUNGS) and not incident.acknowledged:
+        draft.set_deadline(incident_id, LADDER, draft.at_ms)
+
+
 def climb(draft: Draft, incident_id: str) -> None:
     """Tell the next rung: the term passed without a word."""
     incident = draft.incident(incident_id)

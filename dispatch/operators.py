@@ -13,6 +13,7 @@ from xiaohe.dispatch.deadlines import LADDER
 from xiaohe.dispatch.draft import Draft, Refused, after
 from xiaohe.dispatch.filling import fill, lacking, order, stand_down, stand_down_all
 from xiaohe.dispatch.inputs import Label, OperatorAction, Position
+from xiaohe.dispatch.ladder import go_on_climbing
 from xiaohe.dispatch.lifecycle import IllegalTransition, Role, next_incident_state
 from xiaohe.dispatch.place import locate
 from xiaohe.dispatch.prediction import way_to
@@ -283,8 +284,7 @@ def _unmerge(draft: Draft, action: OperatorAction) -> None:
     if not draft.incident(incident_id).is_live:
         return
     begin(draft, incident_id)
-    if incident.rung > 0 and not incident.acknowledged:
-        draft.set_deadline(incident_id, LADDER, draft.at_ms)
+    go_on_climbing(draft, incident_id)
     require_if_always(draft, incident_id)
     fill(draft, incident_id)
 

@@ -115,3 +115,17 @@ def test_a_rung_without_anybody_is_still_written() -> None:
         ("squadron_leader", ()),
         ("brigade_leader", ("police_room",)),
     ]
+
+
+def test_unmerging_after_the_last_rung_tells_nobody_again() -> None:
+    """Where everybody was told there is no further rung to go on to."""
+    town = Town(LEADERS)
+    town.alert("a1", at="a")
+    town.alert("a2", at="f", category="noise")
+    one, two = town.opened
+    town.at("04:00")
+    town.desk("merge", incident_id=two, into=one)
+    before = len(told(town))
+    town.desk("unmerge", incident_id=two)
+    town.at("06:00")
+    assert len(told(town)) == before
