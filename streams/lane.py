@@ -49,8 +49,12 @@ BATCH_DECISIONS_MAX = 64
 """Decisions written together: bounds what a take-over publishes again, and how long the first of
 a batch waits for the last (64 × about 0.5 ms)."""
 
-BATCH_POSITIONS_MAX = 256
-"""Positions records taken in one batch: a backlog of them does not keep an alert waiting."""
+BATCH_POSITIONS_BYTES = 64 * 1024
+"""Positions taken in one batch, some 400 fixes or 10 ms: a backlog of them does not keep an alert
+waiting."""
+
+CAREFUL_INPUTS = 256
+"""Inputs that are tried one by one after take-overs that led to nothing: more than one batch."""
 
 RECORD_BYTES_MAX = 1_000_000
 """Largest decision or publication: topics take records up to 1 MiB, headers and key included."""
@@ -128,7 +132,7 @@ class Lane:
         self._journal = Journal(log, clock, taken_over)
         self._attempts = taken_over.attempts
         careful = taken_over.barren >= CAREFUL_FENCES
-        self._careful_left = BATCH_DECISIONS_MAX + BATCH_POSITIONS_MAX if careful else 0
+        self._careful_left = CAREFUL_INPUTS if careful else 0
         self._inbox = Inbox(taken_over.next_inputs)
         self._delivery = Delivery(self._inbox, log, self.partition)
         self._next_inputs = dict(taken_over.next_inputs)
@@ -216,7 +220,9 @@ class Lane:
             await self._fetch_barrier()
             moved = await self._batch()
             await self._housekeeping()
-            if not moved:
+            if moved:
+                await asyncio.sleep(0)  # a backlog of positions alone waits for nothing
+            else:
                 await self._rest()
 
     # --- deadlines ------------------------------------------------------------------------
@@ -295,12 +301,13 @@ class Lane:
 
     async def _decide_all(self, batch: _Batch, arrived: int) -> None:
         owed_from = self._seq + 1
-        positions_left = BATCH_POSITIONS_MAX
+        positions_left = BATCH_POSITIONS_BYTES
         while len(batch.values) < BATCH_DECISIONS_MAX:
             item = self._next_item(arrived, positions=positions_left > 0)
             if item is None:
                 return
-            positions_left -= item.raw.topic == POSITIONS
+            if item.raw.topic == POSITIONS:
+                positions_left -= len(item.raw.value or b"")
             if self._is_suspect(item):
                 if not batch.items:
                     await self._try_alone(batch, item, owed_from)

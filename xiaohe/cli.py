@@ -6,6 +6,7 @@ what to do next. With ``--json`` standard output holds one JSON object a line an
 """
 
 import logging
+import os
 import sys
 from typing import NoReturn
 
@@ -108,6 +109,10 @@ def run(arguments: list[str]) -> int:
         note(f"xiaohe: {fault}\nxiaohe: see `xiaohe --help`")
         return EXIT_UNUSABLE
     except KeyboardInterrupt:
+        return EXIT_DONE
+    except BrokenPipeError:
+        # Whoever read our output has enough of it, as `| head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except _mendable() as fault:
         note(f"xiaohe: {fault}")

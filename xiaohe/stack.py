@@ -143,7 +143,7 @@ class Stack:
         listener.close()
         if options.bootstrap_servers is None:
             self._say("starting the broker")
-            self._broker = await asyncio.to_thread(self._start_broker)
+            self._broker = await self._broker_started()
             self.bootstrap_servers = self._broker.bootstrap_servers
             self._watch(self._watch_broker())
         self._say("making the topics")
@@ -160,6 +160,16 @@ class Stack:
             await self._start_part(f"worker-{n}", self._worker_command(n, roads))
         await self._await_ready()
         self._write_record()
+
+    async def _broker_started(self) -> Broker:
+        """Start the broker; a start that is given up midway is waited for, so that it is ended."""
+        starting = asyncio.create_task(asyncio.to_thread(self._start_broker))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                self._broker = await starting
+            raise
 
     def _start_broker(self) -> Broker:
         folder = self._options.data_dir / "broker"
@@ -271,7 +281,7 @@ class Stack:
             while broker.alive:  # noqa: ASYNC110 - a process tells nobody that it has ended
                 await asyncio.sleep(LOOK_AGAIN_S)
             try:
-                self._broker = await asyncio.to_thread(self._start_broker)
+                self._broker = await self._broker_started()
             except Exception as fault:  # noqa: BLE001 - whatever it is, a person has to hear it
                 self._fail(f"the broker ended and cannot be started again: {fault}")
                 return

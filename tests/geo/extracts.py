@@ -1,7 +1,7 @@
 """Real road networks, where they are at hand: OpenStreetMap extracts that are not in the project.
 
-They are looked for in the folder ``osm`` of the directory named by ``XIAOHE_TEST_DATA``, or else
-of ``../shared/data`` beside the checkout. Tests that use one are skipped, and say so, without it.
+They are looked for in the folder ``osm`` of the directory that ``XIAOHE_TEST_DATA`` names. Tests
+that use one are skipped, and say so, without it.
 """
 
 import os
@@ -14,18 +14,25 @@ from xiaohe.geo.importer import ImportReport, import_roads
 from xiaohe.geo.network import Network
 from xiaohe.geo.snap import Snapper
 
-CHECKOUT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("XIAOHE_TEST_DATA", CHECKOUT.parent / "shared" / "data")) / "osm"
+VARIABLE = "XIAOHE_TEST_DATA"
 NAMES = ("baltimore.osm.pbf", "harrisburg.osm.pbf", "monaco.osm.gz")
+
+
+def extract(name: str) -> Path:
+    """Give the file of an extract; skips the test where it is absent."""
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"needs the extract {name}: name a folder of test data in {VARIABLE}")
+    path = Path(folder) / "osm" / name
+    if not path.exists():
+        pytest.skip(f"needs the extract {name}, which {VARIABLE} does not hold")
+    return path
 
 
 @cache
 def imported(name: str) -> ImportReport:
     """Import an extract once for all tests; skips the test where it is absent."""
-    path = FOLDER / name
-    if not path.exists():
-        pytest.skip(f"no extract {name} in {FOLDER}: set XIAOHE_TEST_DATA to test on it")
-    return import_roads(path)
+    return import_roads(extract(name))
 
 
 @cache

@@ -1,6 +1,5 @@
 """The whole product as a process, once for the run: each test has an area of its own."""
 
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -8,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.geo.extracts import extract
 from tests.kafka.city import City
 from tests.kafka.outside import Client, Program
 from xiaohe.broker import Broker
 
 ROOT = Path(__file__).parents[2]
-
-BALTIMORE = "XIAOHE_BALTIMORE_PBF"
-"""Names an OpenStreetMap extract of Baltimore; else it is looked for beside the checkout."""
 
 POLICY = """
 areas:
@@ -84,12 +81,9 @@ async def client(servers: str) -> AsyncIterator[Client]:
 @pytest.fixture(scope="session")
 def baltimore(tmp_path_factory: pytest.TempPathFactory) -> City:
     """Another city, as ``xiaohe roads import`` makes it of an OpenStreetMap extract."""
-    beside = ROOT.parent / "shared" / "data" / "osm" / "baltimore.osm.pbf"
-    extract = Path(os.environ.get(BALTIMORE, beside))
-    if not extract.is_file():
-        pytest.skip(f"needs an extract of Baltimore: name one in {BALTIMORE}")
+    source = extract("baltimore.osm.pbf")
     out = tmp_path_factory.mktemp("baltimore") / "roads.geojson"
-    command = [sys.executable, "-m", "xiaohe", "roads", "import", str(extract), "--out", str(out)]
+    command = [sys.executable, "-m", "xiaohe", "roads", "import", str(source), "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True)
     return City("baltimore", out)
 

@@ -604,15 +604,16 @@ async def test_decisions_of_one_record_torn_apart_are_completed(harness):
 
 
 async def test_a_backlog_of_positions_does_not_keep_an_alert_waiting(harness):
-    """After BATCH_POSITIONS_MAX positions the deciding inputs have their turn."""
-    for n in range(3 * lane_module.BATCH_POSITIONS_MAX):
-        harness.position({"member": "m", "lon": float(n)})
+    """After BATCH_POSITIONS_BYTES of positions the deciding inputs have their turn."""
+    padding = "." * (lane_module.BATCH_POSITIONS_BYTES // 10)
+    for n in range(30):
+        harness.position({"member": "m", "lon": float(n), "padding": padding})
     await harness.run_for(5)
     harness.alert("a1")
     await harness.start()
     await harness.run_for(10)
     order = harness.cores[-1].order
-    assert order.index(("alerts", 0)) == lane_module.BATCH_POSITIONS_MAX
+    assert order.index(("alerts", 0)) == 10
 
 
 # --- inputs that fail -----------------------------------------------------------------------
