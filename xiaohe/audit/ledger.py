@@ -61,8 +61,8 @@ class Ledger:
         self._forgotten_s = forgotten_s
         self._found: dict[Kind, list[Finding]] = {}
         self._counts: Counter[Kind] = Counter()
-        self._fences = {t: Fences() for t in ("incident-events", "dispatches", "incidents")}
-        self._sent = {t: Sent() for t in ("incident-events", "dispatches", "dead-letters")}
+        self._fences = {t: Fences() for t in ("incident_events", "dispatches", "incidents")}
+        self._sent = {t: Sent() for t in ("incident_events", "dispatches", "dead_letters")}
         self.incidents = Incidents(self._report)
         self.as_of = 0.0
         self._decided_by: dict[Place, AlertKey] = {}
@@ -85,16 +85,16 @@ class Ledger:
 
     def event(self, record: Record) -> None:
         """Take a record of `incident-events`."""
-        value = self._first("incident-events", record, "event_id")
+        value = self._first("incident_events", record, "event_id")
         if value is None:
             return
         incident_id, seq, kind = value.get("incident_id"), value.get("seq"), value.get("type")
         data, at = value.get("data"), seconds_of(value.get("at"))
         if not (isinstance(seq, int) and isinstance(data, dict) and at is not None):
-            self._malformed("incident-events", record, "lacks seq, data or at")
+            self._malformed("incident_events", record, "lacks seq, data or at")
             return
         if value["event_id"] != f"{incident_id}:{seq}":
-            self._malformed("incident-events", record, "its event_id is not <incident_id>:<seq>")
+            self._malformed("incident_events", record, "its event_id is not <incident_id>:<seq>")
             return
         self.as_of = max(self.as_of, at)
         incident = self.incidents.numbered(str(incident_id), str(value["area_id"]), seq)
@@ -148,13 +148,13 @@ class Ledger:
 
     def dead_letter(self, record: Record) -> None:
         """Take a record of `dead-letters`."""
-        value = self._readable("dead-letters", record)
-        if value is None or not self._is_first("dead-letters", record, value):
+        value = self._readable("dead_letters", record)
+        if value is None or not self._is_first("dead_letters", record, value):
             return
         topic, partition, offset = value.get("topic"), value.get("partition"), value.get("offset")
         self.letters[f"{topic}: {value.get('reason')}"] += 1
         if not isinstance(partition, int) or not isinstance(offset, int):
-            self._malformed("dead-letters", record, "does not say which record it is about")
+            self._malformed("dead_letters", record, "does not say which record it is about")
         elif topic == self._alerts_topic:
             self._letters.add(Place(partition, offset))
 
