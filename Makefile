@@ -18,7 +18,7 @@ demo: .venv/ready ## a brigade at work, on this machine, for three minutes, or u
 	@$(BIN)/xiaohe demo $(ARGS)
 
 test: check ## check, then all tests: quick ones first, then those with the real broker
-	$(BIN)/pytest -q -m "not kafka"
+	$(BIN)/pytest -q -n 2 -m "not kafka"
 	$(BIN)/pytest -q -m kafka
 
 check: .venv/ready-dev ## style, types, and the direction of imports

@@ -21,8 +21,9 @@ pytestmark = pytest.mark.kafka
 ACCEPT_S, ARRIVE_S, BACKUP_S, OFFER_S = 2.0, 3.0, 4.0, 0.6
 """As the policy of the tests has them."""
 
-LATE_S_MAX = 0.25
-"""How late a step may be, from its deadline until the record of it is here."""
+LATE_S_MAX = 5.0
+"""How late a step may be, from its deadline until the record of it is here, on a machine with other
+things to do. How late it is on a quiet one, `xiaohe bench stream` measures."""
 
 RECOVERED_S_MAX = 15.0
 """A worker that was killed is at work again by then, on a machine with other things to do."""
