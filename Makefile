@@ -28,9 +28,7 @@ check: .venv/ready-dev ## style, types, and the direction of imports
 	$(BIN)/pytest -q tests/test_imports.py
 
 bench: .venv/ready ## every benchmark, each beside its peers
-	$(BIN)/xiaohe bench geo $(ARGS)
 	$(BIN)/xiaohe bench stream $(ARGS)
-	$(BIN)/xiaohe bench recover $(ARGS)
 
 clean: ## remove what was made here (data in .xiaohe/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

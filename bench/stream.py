@@ -19,6 +19,7 @@ from pathlib import Path
 import orjson
 import psutil
 
+from xiaohe.bench.deadlines import POLICY, deadline_late_ms
 from xiaohe.bench.load import AREA, MARK_S, MARKED_BATCH, Client, Load, Measured, quantile
 from xiaohe.bench.places import Point, road_points, roster
 from xiaohe.cluster import apply
@@ -103,11 +104,14 @@ class _Bench:
         entries = roster(AREA, options.members, self._points, chance)
         path = self._folder / "roster.json"
         path.write_bytes(orjson.dumps(entries))
+        policy = self._folder / "policy.yaml"
+        policy.write_text(POLICY, encoding="utf-8")
         stack = Stack(
             StackOptions(
                 data_dir=self._folder / "data",
                 roads=options.roads,
                 roster=path,
+                policy=policy,
                 http="127.0.0.1:0",
             )
         )
@@ -117,13 +121,15 @@ class _Bench:
             worker = stack.pids["worker"]
             assert isinstance(worker, list)
             product = await self._measure("product", load_topics(), worker[0], PRODUCT_SHARE)
+            options.on_progress("product: how late a deadline is decided")
+            late_ms = await deadline_late_ms(self._servers, load_topics(), self._points)
             psutil.Process(worker[0]).suspend()  # so that the peers have the machine for themselves
             try:
                 faust = await self._peer("bare_faust")
                 raw = await self._peer("raw_aiokafka")
             finally:
                 psutil.Process(worker[0]).resume()
-        return self._summary(product, faust, raw)
+        return self._summary(product, faust, raw) | {"deadline_late_ms": late_ms}
 
     async def _peer(self, module: str) -> tuple[list[_Result], float]:
         prefix = f"{module.replace('_', '-')}."
@@ -244,8 +250,11 @@ def table(result: dict[str, object]) -> str:
         if load["orders"] < load["alerts"]:
             lines.append((f"  alerts {load['alerts']}, answered {load['orders']}", "", "", ""))
     text = "\n".join(f"{a!s:64} {b!s:>8} {c!s:>8} {d!s:>6}" for a, b, c, d in lines)
+    late_ms = result["deadline_late_ms"]
+    assert isinstance(late_ms, dict)
     return (
-        f"{text}\n\npositions in packed records of {MARKED_BATCH}, a second: "
+        f"{text}\n\na deadline is decided late by {late_ms['p50']:.0f} ms (p50), "
+        f"{late_ms['max']:.0f} ms at most\n\npositions in packed records of {MARKED_BATCH}, a second: "
         f"xiaohe {result['positions_per_s']:,} into the live index; "
         f"bare Faust {result['bare_faust_per_s']:,} and raw aiokafka "
         f"{result['raw_aiokafka_per_s']:,} passed over unread"
