@@ -254,7 +254,8 @@ def table(result: dict[str, object]) -> str:
     assert isinstance(late_ms, dict)
     return (
         f"{text}\n\na deadline is decided late by {late_ms['p50']:.0f} ms (p50), "
-        f"{late_ms['max']:.0f} ms at most\n\npositions in packed records of {MARKED_BATCH}, a second: "
+        f"{late_ms['max']:.0f} ms at most\n\n"
+        f"positions in packed records of {MARKED_BATCH}, a second: "
         f"xiaohe {result['positions_per_s']:,} into the live index; "
         f"bare Faust {result['bare_faust_per_s']:,} and raw aiokafka "
         f"{result['raw_aiokafka_per_s']:,} passed over unread"

@@ -58,6 +58,9 @@ def _holds(draft: Draft, action: MemberAction) -> bool:
 
 def _declare(draft: Draft, action: MemberAction) -> None:
     member_id = action.member_id
+    home = draft.world.roster.area_of(member_id)
+    if home != draft.state.area_id:
+        raise Refused(Reason.WRONG_AREA, f"{member_id} belongs to area {home}: use it as the key")
     until_ms = draft.world.roster.next_boundary_ms(member_id, draft.stamp.received_ms)
     if action.action in {"break", "resume"}:
         on_break = action.action == "break"

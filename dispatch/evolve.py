@@ -31,6 +31,9 @@ from xiaohe.dispatch.state import (
     Timeline,
 )
 
+ALERTS_NAMED_MAX = 100
+"""Alerts that an incident names besides its first and its newest; all are in the events."""
+
 
 class Stamp(Struct, frozen=True):
     """When the decision was made, and when the input that caused it was received."""
@@ -256,8 +259,10 @@ def _folded(incident: Incident, fact: f.IncidentFact, stamp: Stamp) -> Incident:
         case f.CommandAcknowledged():
             return revise(incident, acknowledged=True)
         case f.AlertAttached():
-            alerts = tuple(a for a in incident.alerts if a != fact.alert_id)
-            return revise(incident, alerts=(*alerts, fact.alert_id))
+            others = tuple(a for a in incident.alerts if a != fact.alert_id)
+            # The first and the newest: a sender may correct itself without end.
+            kept = (*others[:1], *others[1:][-ALERTS_NAMED_MAX:])
+            return revise(incident, alerts=(*kept, fact.alert_id))
         case f.IncidentUpdated():
             return _updated(incident, fact)
         case _:

@@ -81,7 +81,9 @@ def _fields(action: OperatorAction, kind: type[_T]) -> _T:
     try:
         return msgspec.convert(action.fields, kind)
     except msgspec.ValidationError as fault:
-        raise Refused(Reason.WRONG_TYPE, f"fields: {fault}") from None
+        # What the field holds may be somebody's name: only where it stands is told.
+        where = str(fault).rpartition(" - at ")[2].strip("`").removeprefix("$.")
+        raise Refused(Reason.WRONG_TYPE, f"fields: {where} is not as the contract has it") from None
 
 
 def _dispatch(draft: Draft, action: OperatorAction) -> None:

@@ -54,8 +54,12 @@ def backup_by_ms(draft: Draft, incident: Incident) -> int | None:
 
 
 def require_if_always(draft: Draft, incident_id: str) -> None:
-    """Require the reinforcement that goes out together with the first."""
-    if draft.rules(draft.incident(incident_id)).backup == ALWAYS:
+    """Require the reinforcement that goes out together with the first.
+
+    To a member in distress two go at once; a third is sent when it is needed.
+    """
+    incident = draft.incident(incident_id)
+    if incident.distress_of is None and draft.rules(incident).backup == ALWAYS:
         require_backup(draft, incident_id, ALWAYS)
 
 

@@ -24,6 +24,9 @@ DISTRESS_ALARMS: Final = frozenset({"sos", "fall"})
 ALARM_SOURCE: Final = "member-alarm"
 """The ``source`` of the alert that such an alarm makes."""
 
+DISTRESS_NEEDED: Final = 2
+"""The two quickest go to a member in distress, from the contract."""
+
 ALARM_AGE_MAX_MS: Final = 3_600_000
 """An alarm older than an hour comes from a device that was switched on again: history."""
 
@@ -54,6 +57,7 @@ def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:
         occurred_at=rfc3339(fix.fix_ms),
         position=Position(fix.lon, fix.lat),
         priority=1,
+        needed=DISTRESS_NEEDED,
     )
     take_alert(draft, alert, Distress(member_id))
 

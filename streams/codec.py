@@ -88,7 +88,7 @@ def decode_alert(
     if found.get("road_id") or found.get("address"):
         found = without_impossible_position(found)
     needed = found.get("needed")
-    if isinstance(needed, int) and needed > NEEDED_MAX:
+    if isinstance(needed, int | float) and needed == needed // 1 and needed > NEEDED_MAX:
         found = found | {"needed": NEEDED_MAX}
     alert = typed(found, Alert)
     if alert.position is None and alert.road_id is None and alert.address is None:

@@ -90,7 +90,7 @@ class AreaEngine:
         self._due = DueRows(self._holds)
         self._last_ms = 0
         self._refused_devices = RefusedDevices()
-        self._roster_moved = False
+        self._early_retries: dict[tuple[str, str], int] = {}
         self._untold: list[Publication] = []
         self._views = MemberViews(shared.roster, shared.topic_names)
 
@@ -109,7 +109,9 @@ class AreaEngine:
         if home is not None:
             return (self._forward(raw, home, at_ms, epoch),)
         area = self._area(received.area_id)
-        if isinstance(received.body, MemberAction):
+        if isinstance(received.body, WakeUp) and received.body.deadline == RETRY:
+            self._early_retries.pop((area.state.area_id, received.body.incident_id), None)
+        if isinstance(received.body, MemberAction) and _may_speak(area.state, received.body):
             self._learn_place(area, received.body, received.received_ms)
         decision = decide(area.state, received, at_ms, area.world)
         return (self._step(raw, decision, epoch, received.cause),)
@@ -301,6 +303,7 @@ class AreaEngine:
         return Step(msgspec.to_builtins(record), self._apply(record, epoch))
 
     def _closing(self, wake_up: WakeUp, at_ms: int) -> Decision:
+        self._early_retries.pop((wake_up.area_id, wake_up.incident_id), None)
         incident = self._area(wake_up.area_id).state.incidents.get(wake_up.incident_id)
         facts: tuple[f.Fact, ...] = ()
         if incident is not None and incident.due_ms(wake_up.deadline) is not None:
@@ -351,21 +354,30 @@ class AreaEngine:
 
     def next_due_ms(self) -> int | None:
         """Give when the earliest open deadline is due; see ``ports.Core``."""
-        if self._roster_moved and any(area.state.wanting for area in self._areas.values()):
-            return self._last_ms
-        return self._due.next_ms()
+        self._drop_needless_retries()
+        rows = (self._due.next_ms(), *self._early_retries.values())
+        return min((due_ms for due_ms in rows if due_ms is not None), default=None)
 
     def due(self, now_ms: int) -> Sequence[WakeUpCall]:
         """Give every open deadline that is due; see ``ports.Core``."""
-        early = tuple(self._retries(now_ms)) if self._roster_moved else ()
-        self._roster_moved = False
+        self._drop_needless_retries()
+        early = [
+            wake_up_call(DueRow(due_ms, area_id, incident_id, RETRY))
+            for (area_id, incident_id), due_ms in self._early_retries.items()
+            if due_ms <= now_ms
+        ]
         return [*early, *self._due.due(now_ms)]
 
-    def _retries(self, now_ms: int) -> Iterator[WakeUpCall]:
+    def _retry_early(self) -> None:
         """Decide again at once what nobody could go to: the roster has changed."""
         for area_id in sorted(self._areas):
             for incident_id in sorted(self._areas[area_id].state.wanting):
-                yield wake_up_call(DueRow(now_ms, area_id, incident_id, RETRY))
+                self._early_retries[area_id, incident_id] = self._last_ms
+
+    def _drop_needless_retries(self) -> None:
+        for area_id, incident_id in list(self._early_retries):
+            if incident_id not in self._areas[area_id].state.wanting:
+                del self._early_retries[area_id, incident_id]
 
     # --- what is known without being recorded
 
@@ -386,7 +398,7 @@ class AreaEngine:
             self._views.forget(member_id)
         elif tell:
             self._views.roster_changed(member, raw, raw.timestamp_ms)
-        self._roster_moved = True
+        self._retry_early()
 
     def roster_refused(self, raw: Raw, bad: BadInput) -> None:
         """Publish the dead letter of a bad roster record with the next tick."""
@@ -452,6 +464,14 @@ def _area_of_key(key: bytes | None) -> str | None:
 
 def _reason(code: str) -> Reason:
     return next(reason for reason in Reason if reason.value == code)
+
+
+def _may_speak(state: AreaState, action: MemberAction) -> bool:
+    """Tell whether a member's word is about an order of theirs, or about no order."""
+    if action.dispatch_id is None:
+        return True
+    held = state.holding.get(action.member_id)
+    return held is not None and held.dispatch_id == action.dispatch_id
 
 
 def _set_post(live: LivePositions, member: Member) -> None:

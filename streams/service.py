@@ -4,6 +4,7 @@ Everything that a decision looks at is loaded before the worker joins its group,
 never given an area that it could not decide for.
 """
 
+import asyncio
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,7 +134,14 @@ class _ServiceWorker(Worker):
             self._end,
         )
         async with reader:
-            await reader.ready()
+            reading = asyncio.create_task(reader.ready())
+            ending = asyncio.create_task(self._ending.wait())
+            await asyncio.wait([reading, ending], return_when=asyncio.FIRST_COMPLETED)
+            ending.cancel()
+            if not reading.done():
+                reading.cancel()
+                return self._reason
+            reading.result()
             self._service.roster_loaded()
             self._gate = reader.caught_up
             return await super().run()

@@ -19,6 +19,19 @@ FIRST_RECEIPT: Final = "xiaohe_received_ms"
 """Header of a forwarded record: when it was first received, ms."""
 
 
+FORWARDING_MS_MAX: Final = 60_000
+"""A forwarded record was first received at most so long before: a worker's restart and more."""
+
+MS_DIGITS_MAX: Final = 15
+"""Digits of a time in ms; int() of a long text is no small matter."""
+
+FORWARDED_HEADERS: Final = ("ce_", "content-type")
+"""Headers that a forwarded record keeps: what the contract gives a meaning to."""
+
+HEADER_BYTES_MAX: Final = 4_096
+"""A longer header is not kept: headers count into the size of a record."""
+
+
 class Forward(msgspec.Struct, frozen=True, kw_only=True):
     """A record that lay in another partition than its key's; bytes are kept as base64."""
 
@@ -41,17 +54,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def first_receipt_ms(raw: Raw) -> int:
-    """Give when a record was received, for a forwarded one when it was first received."""
+    """Give when a record was received, for a forwarded one when it was first received.
+
+    Anybody can write the header, so it is believed only as far as a forwarding takes.
+    """
     for name, value in raw.headers:
-        if name == FIRST_RECEIPT and value.isdigit():
-            return min(int(value), raw.timestamp_ms)
+        if name == FIRST_RECEIPT and value and len(value) <= MS_DIGITS_MAX and value.isdigit():
+            earliest_ms = raw.timestamp_ms - FORWARDING_MS_MAX
+            return max(earliest_ms, min(int(value), raw.timestamp_ms))
     return raw.timestamp_ms
 
 
 def forward_to(raw: Raw, partition: int) -> Forward:
     """Send a record on to where it belongs: ids and first receipt kept."""
     first = (FIRST_RECEIPT, str(first_receipt_ms(raw)).encode())
-    kept = (header for header in raw.headers if header[0] != FIRST_RECEIPT)
+    kept = (
+        (name, value)
+        for name, value in raw.headers
+        if name.lower().startswith(FORWARDED_HEADERS)
+        and value is not None
+        and len(value) <= HEADER_BYTES_MAX
+    )
     return Forward(
         partition=partition,
         key=b64encode(raw.key or b"").decode(),

@@ -11,6 +11,9 @@ from xiaohe.streams.bad_input import BadInput
 UNKNOWN_DEVICE_MS: Final = 3_600_000
 """One dead letter a device and hour, from the contract."""
 
+DEVICES_KEPT_MAX: Final = 10_000
+"""Unknown devices remembered before those of more than an hour ago are forgotten."""
+
 
 def member_of(roster: Roster, state: AreaState, fix: Fix, at_ms: int) -> str:
     """Give the member whose fix it is. Raises BadInput where that is nobody of this area."""
@@ -44,12 +47,15 @@ class RefusedDevices:
 
     def note(self, device_id: str, at_ms: int) -> None:
         """Take note of a refusal that the log holds."""
-        self._last_ms.setdefault(device_id, at_ms)
+        self._last_ms[device_id] = max(at_ms, self._last_ms.get(device_id, at_ms))
 
     def refuse(self, device_id: str, received_ms: int) -> bool:
         """Tell whether a device is to be refused aloud: not within the hour of the last time."""
         last_ms = self._last_ms.get(device_id)
         if last_ms is not None and received_ms - last_ms < UNKNOWN_DEVICE_MS:
             return False
+        if len(self._last_ms) >= DEVICES_KEPT_MAX:
+            since_ms = received_ms - UNKNOWN_DEVICE_MS
+            self._last_ms = {d: ms for d, ms in self._last_ms.items() if ms > since_ms}
         self._last_ms[device_id] = received_ms
         return True

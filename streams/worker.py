@@ -17,6 +17,7 @@ from typing import NoReturn, Protocol
 
 import structlog
 import uvloop
+from aiokafka.errors import KafkaError
 
 from xiaohe.streams.app import WorkerSettings, build_app
 from xiaohe.streams.clocks import SystemClock
@@ -83,6 +84,8 @@ class Worker:
         self._wrap_flow = wrap_flow
         self._lanes: Lanes | None = None
         self._ended: asyncio.Future[BaseException | None] | None = None
+        self._ending = asyncio.Event()
+        self._reason: BaseException | None = None
 
     @property
     def lanes(self) -> Lanes:
@@ -95,12 +98,17 @@ class Worker:
         self._end(None)
 
     def _end(self, error: BaseException | None) -> None:
+        if not self._ending.is_set():
+            self._reason = error
+            self._ending.set()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(error)
 
     async def run(self) -> BaseException | None:
         """Work until ``stop`` or until something is wrong; what that was."""
         self._ended = asyncio.get_running_loop().create_future()
+        if self._ending.is_set():
+            return self._reason
         async with KafkaLog(self._settings.bootstrap_servers, self._topics) as kafka:
             io = self._wrap_log(kafka)
             app = build_app(
@@ -155,7 +163,10 @@ class _StuckWatch:
         while True:
             await asyncio.sleep(LAG_CHECK_S)
             for lane in self._lanes.lanes:
-                ends = await self._io.input_ends(lane.partition)
+                try:
+                    ends = await self._io.input_ends(lane.partition)
+                except (KafkaError, TimeoutError):
+                    break  # the broker is away: whoever writes or reads will say so
                 for topic, offset in lane.fetched_next.items():
                     behind = offset < ends[topic] and not lane.paused(topic)
                     self._note(lane.partition, topic, offset if behind else None, fail)

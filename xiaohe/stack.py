@@ -87,6 +87,7 @@ class Stack:
         self._broker: Broker | None = None
         self._parts: dict[str, Part] = {}
         self._recorded = False
+        self.is_ready = False
         self.topics: Topics = load_topics()
         self.bootstrap_servers = options.bootstrap_servers or ""
         self.http = options.http
@@ -159,6 +160,7 @@ class Stack:
         for n in range(options.workers):
             await self._start_part(f"worker-{n}", self._worker_command(n, roads))
         await self._await_ready()
+        self.is_ready = True
         self._write_record()
 
     async def _broker_started(self) -> Broker:

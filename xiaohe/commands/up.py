@@ -58,12 +58,13 @@ async def _run(options: StackOptions, *, json: bool) -> int:
     def on_event(event: Event) -> None:
         if event["event"] == "progress":
             note(f"… {event['what']}")
-        elif json:
+        elif json and stack.is_ready:  # the first line says that it is ready
             say_json(event)
         else:
             note(f"{event['part']} was started again (process {event['pid']})")
 
-    running = asyncio.create_task(_run_until_failed(Stack(options, on_event), json=json))
+    stack = Stack(options, on_event)
+    running = asyncio.create_task(_run_until_failed(stack, json=json))
     asking = asyncio.create_task(asked_to_end.wait())
     await asyncio.wait([running, asking], return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
