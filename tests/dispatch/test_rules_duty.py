@@ -144,3 +144,12 @@ def test_an_incident_knows_who_answers_for_its_road_at_that_hour() -> None:
     assert town.incident().responsible == f.Responsible("red", ())
     town.alert("a4", at="ef@0.5", category="theft")
     assert town.incident().responsible == f.Responsible(None, ())
+
+
+def test_a_word_on_duty_goes_to_the_member_s_own_area() -> None:
+    """Said to another area it is refused, not kept where nobody looks."""
+    town = Town("member at shift\nm1 b none")
+    town.roster.put(RosterEntry(member_id="e1", area_id="east", name="e1", team="east"))
+    town.member("e1").declares("on_duty")
+    assert town.decisions[-1].refusal is not None
+    assert town.decisions[-1].refusal.reason == "wrong_area"

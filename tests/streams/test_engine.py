@@ -467,3 +467,71 @@ def test_json_of_every_publication_can_be_read() -> None:
     """Whatever happened."""
     for publication in eventful().published:
         assert isinstance(json.loads(publication.value or b"null"), dict)
+
+
+# --- what strangers may send
+
+
+@pytest.mark.parametrize("said", [b"9" * 5_000, None, b"1000"])
+def test_a_forged_first_receipt_neither_breaks_the_engine_nor_moves_a_window(
+    said: bytes | None,
+) -> None:
+    """The header is believed as far as a forwarding takes, and no farther."""
+    here = station()
+    value = {"alert_id": "a1", "source": "x", "category": "x", "occurred_at": "x", "road_id": "ab"}
+    raw = here.raw("alerts", value, headers=((FIRST_RECEIPT, said),))
+    [view] = values(here.take(raw), "incidents")
+    assert view["timeline"]["received"] in {
+        "2030-01-07T04:00:00.000Z",
+        "2030-01-07T03:59:00.000Z",
+    }
+
+
+def test_a_misrouted_record_keeps_only_the_headers_that_mean_something() -> None:
+    """A null header or a huge one is left behind, not stumbled over."""
+    here = station()
+    raw = here.raw(
+        "alerts",
+        {"alert_id": "a1", "source": "x", "category": "x", "occurred_at": "x", "road_id": "ab"},
+        partition=(here.partition + 1) % PARTITIONS,
+        headers=(("ce_id", None), ("ce_source", b"x" * 5_000), ("other", b"y"), ("ce_type", b"t")),
+    )
+    [forwarded] = here.take(raw)
+    assert headers(forwarded) == {"ce_type": "t", FIRST_RECEIPT: str(NOON_MS)}
+
+
+def test_an_answer_that_is_refused_moves_nobody() -> None:
+    """A word about somebody else's order says nothing of where its speaker is."""
+    here = station()
+    before = here.engine.tick(here.now_ms + 60_000, 7)
+    said = here.says("m1", "arrive", dispatch_id="nope", position=here.place("f"))
+    assert reasons(said) == ["unknown_order"]
+    moved = [json.loads(p.value or b"") for p in here.engine.tick(here.now_ms + 120_000, 7)]
+    assert before
+    assert [x for x in moved if x.get("position") and x["member_id"] == "m1"] == []
+
+
+def test_a_change_of_the_roster_is_not_forgotten_by_looking_at_what_is_due() -> None:
+    """Who looks at the deadlines takes nothing from them."""
+    here = Station(member("m1", skills=[]))
+    here.alert(skills=["diving"])
+    here.hire(member("m2", skills=["diving"], post=here.place("c")), notice=True)
+    here.now_ms += 10
+    first, second = here.engine.due(here.now_ms), here.engine.due(here.now_ms)
+    assert first == second
+    assert len(first) == 1
+    ordered = here.take(here.raw("wakeups", first[0].value, key=first[0].key))
+    assert [o["member_id"] for o in values(ordered, "dispatches")] == ["m2"]
+    assert here.engine.due(here.now_ms) == []
+
+
+def test_an_incident_that_is_corrected_without_end_names_the_first_and_the_newest() -> None:
+    """Its view stays a record that a topic takes."""
+    here = station()
+    here.alert("a0")
+    for n in range(1, 300):
+        published = here.alert(f"a{n}", supersedes="a0")
+    [view] = values(published, "incidents")
+    assert view["alerts"][0] == "a0"
+    assert view["alerts"][-1] == "a299"
+    assert len(view["alerts"]) <= 102
