@@ -50,7 +50,8 @@ async def test_a_demo_on_the_stand_in_ends_even_and_with_the_keys_of_the_contrac
     assert last["orders"] > 0
     assert 0 < last["alert_to_order_ms"]["p50"] <= last["alert_to_order_ms"]["p99"]
     assert last["alerts"] == last["decided"] + last["alerts_dead_lettered"]
-    assert (last["alerts_dead_lettered"], last["repeats"], last["alarms"]) == (6, 1, 2)
+    assert (last["alerts_dead_lettered"], last["repeats"]) == (6, 1)
+    assert last["alarms"] >= 1  # the device repeats its alarm until somebody comes
     assert (last["dead_letter_reasons"]["unknown_area"], last["unsent"]) == (1, 0)
 
 
