@@ -19,22 +19,51 @@ class Responsible(Struct, frozen=True):
     members: tuple[str, ...] = ()
 
 
-class Candidate(Struct, frozen=True):
-    """One member who was looked at; ``excluded`` says why they were passed over, or is null."""
+class Candidate(Struct, frozen=True, omit_defaults=True):
+    """One member who was looked at; ``excluded`` says why they were passed over, or is null.
+
+    ``place`` is where they were taken to be: at a fix of ``fix_age_s``, ``accuracy_m`` (not
+    ``trusted`` where a newer one was a leap), or, without a fresh one, at their post. ``rule`` is
+    the one by which they could have gone: ``owner``, ``team`` or ``nearest``.
+    """
 
     member_id: str
     eta_s: float | None
     excluded: str | None
+    distance_m: float | None = None
+    rule: str | None = None
+    mode: str | None = None
+    place: Position | None = None
+    at_post: bool = False
+    fix_age_s: float | None = None
+    accuracy_m: float | None = None
+    trusted: bool = True
 
 
-class Why(Struct, frozen=True):
-    """Why this member: enough to judge the choice without the engine."""
+class Why(Struct, frozen=True, omit_defaults=True):
+    """Why this member: enough to judge the choice without the engine.
+
+    Everybody who could be met within ``searched_s`` of travel was looked at; the nearest are among
+    ``candidates``, ``left_out`` counts the others by reason. Owner and squad come first only while
+    they are there within ``in_time_s``. ``from_place`` is where the search began: ``off_road_m``
+    from where the incident is. ``together`` names incidents decided jointly with this one,
+    ``instead_of`` an order that this one is to replace.
+    """
 
     rule: str
     candidates: tuple[Candidate, ...]
     fix_age_s: float | None
     roads_version: str
     policy_version: str
+    roster_version: str = ""
+    from_place: Position | None = None
+    off_road_m: float | None = None
+    in_time_s: float | None = None
+    searched_s: float | None = None
+    left_out: dict[str, int] = {}
+    closed_roads: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
+    instead_of: str | None = None
 
 
 class _Fact(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
