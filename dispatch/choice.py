@@ -1,23 +1,24 @@
-"""Who goes: the owner of the road, else their squad, else whoever is there soonest.
+"""Who goes: the owner of the road, else their squad, else whoever is there soonest; and why.
 
-One search grows outwards from the scene over the road network, per travel mode, and meets the
-members in the order of their travel time. The owner and the squad come first, but only while
-they can still be there within the arrival window; beyond it the quickest goes.
+``ranking`` finds them in this order; here the first is taken, or another one whom a joint choice
+wants, and the order's ``why`` is written.
 """
 
-from collections.abc import Iterator
-from heapq import merge
-from math import inf
+from collections import Counter
 
 from msgspec import Struct
 
-from xiaohe.dispatch.eligibility import Excluded, exclusion, has_fresh_fix, is_on_duty
+from xiaohe.dispatch.eligibility import Eligibility, Excluded, is_on_duty
 from xiaohe.dispatch.facts import Candidate, Responsible, Why
+from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.policy import Rules
-from xiaohe.dispatch.roster import Member
+from xiaohe.dispatch.ranking import OWNER, LookedAt, Option, Ranking, ranked
 from xiaohe.dispatch.state import AreaState, Incident
 from xiaohe.dispatch.world import World
-from xiaohe.geo.search import Reached, TravelField
+from xiaohe.geo.live import Sighting
+
+CONSIDERED = 5
+"""Members who may go that a choice looks at: the one who goes, and who would have gone else."""
 
 CANDIDATES_MAX = 20
 """Candidates named in an order's ``why``, from the contract."""
@@ -27,6 +28,12 @@ EVERYBODY_MAX = 2000
 
 ETA_DECIMALS = 1
 """Digits after the point of published seconds and metres."""
+
+PLACE_DECIMALS = 6
+"""Digits of published degrees: 0.1 m."""
+
+FARTHER = "farther"
+"""In ``left_out``: they could have gone, and are farther away than those named."""
 
 
 class Chosen(Struct, frozen=True):
@@ -64,158 +71,142 @@ def choose(
     """Choose the next member for an incident."""
     if incident.place is None:
         return Nobody(("no_place",))
-    return _Choice(state, world, incident, rules, at_ms).made()
+    ranking = ranked(state, world, incident, rules, at_ms, CONSIDERED)
+    if not ranking.options:
+        return nobody(state, world, incident, ranking)
+    return chosen(world, ranking, ranking.options[0])
 
 
-_Found = tuple[Reached, TravelField]
+def nobody(state: AreaState, world: World, incident: Incident, ranking: Ranking) -> Nobody:
+    """Say why nobody can go: each reason once, in alphabetical order."""
+    assert not ranking.options, "somebody can go"
+    members = world.members(state.area_id)
+    if not members:
+        return Nobody(("no_members",))
+    if len(members) <= EVERYBODY_MAX:
+        eligibility = Eligibility(state, world, incident, ranking.rules, ranking.at_ms)
+        reasons = {eligibility.exclusion(member) for member in members.values()}
+    else:
+        reasons = {seen.excluded for seen in ranking.looked_at}
+    return Nobody(tuple(sorted(str(reason or Excluded.UNREACHABLE) for reason in reasons)))
 
 
-class _Choice:
-    """One choice: what is looked at once, and what was found so far."""
+def chosen(
+    world: World,
+    ranking: Ranking,
+    option: Option,
+    *,
+    together: tuple[str, ...] = (),
+    instead_of: str | None = None,
+) -> Chosen:
+    """Write the order for one of the ranking's options.
 
-    def __init__(
-        self, state: AreaState, world: World, incident: Incident, rules: Rules, at_ms: int
-    ) -> None:
-        self.state, self.world, self.incident = state, world, incident
-        self.rules, self.at_ms = rules, at_ms
-        self.nearest_rule = "nearest" if incident.origin is None else "mutual_aid"
-        self.limit_s = (incident.arrive_by_ms - at_ms) / 1000
-        self.candidates: list[Candidate] = []
-        self.seen: set[str] = set()
-        # A call for help and a neighbour's call for aid go by time alone.
-        by_road = incident.distress_of is None and incident.origin is None
-        road_id = incident.road_id if by_road else None
-        area_id = state.area_id
-        owners = world.roster.owners(road_id, area_id) if road_id is not None else ()
-        team = world.roster.team_members(road_id, area_id) if road_id is not None else ()
-        self.owners = self._may_go(owners)
-        self.team = self._may_go(team)
+    ``together`` names incidents that were decided jointly with this one, ``instead_of`` an order
+    that this one is to replace.
+    """
+    site = ranking.site
+    assert site is not None, "where there is an option there is a way to somewhere"
+    travel_field = world.roads.travel_field(site, option.mode, ranking.closed_roads)
+    told = _told(ranking, option)
+    candidates = _candidates(world, ranking, told)
+    why = Why(
+        rule=option.rule,
+        candidates=candidates,
+        fix_age_s=next(c.fix_age_s for c in candidates if c.member_id == option.member_id),
+        roads_version=world.roads.version,
+        policy_version=world.policy.version,
+        roster_version=world.roster.version,
+        from_place=Position(
+            round(site.access_lon, PLACE_DECIMALS), round(site.access_lat, PLACE_DECIMALS)
+        ),
+        off_road_m=_rounded(site.off_road_m),
+        in_time_s=_rounded(ranking.in_time_s),
+        searched_s=_rounded(ranking.searched_s),
+        left_out=_left_out(ranking, told),
+        closed_roads=tuple(sorted(ranking.closed_roads)),
+        together=together,
+        instead_of=instead_of,
+    )
+    return Chosen(
+        member_id=option.member_id,
+        eta_s=_rounded(option.eta_s),
+        distance_m=_rounded(option.distance_m),
+        route=travel_field.route(option.reached.spot),
+        why=why,
+    )
 
-    def _may_go(self, members: tuple[Member, ...]) -> set[str]:
-        """Keep those who may be sent; an owner who may not is told first of all."""
-        fit = set()
-        for member in members:
-            reason = self._exclusion(member)
-            if reason is None:
-                fit.add(member.member_id)
-            elif member in self.world.roster.owners(
-                self.incident.road_id or "", self.state.area_id
-            ):
-                self._tell(member.member_id, None, reason)
-        return fit
 
-    def _exclusion(self, member: Member) -> Excluded | None:
-        return exclusion(self.state, self.world, self.incident, member, self.at_ms)
+def _told(ranking: Ranking, option: Option) -> list[LookedAt]:
+    """Give those whom the order names: the first looked at, and in any case the one who goes."""
+    told = ranking.looked_at
+    if option.rule != OWNER and ranking.owners:
+        met = {seen.member_id for seen in told}
+        unmet = sorted(ranking.owners - met)
+        told = [_as_owner(seen, ranking, option) for seen in told]
+        told += [LookedAt(owner, Excluded.TOO_FAR, None, option.mode) for owner in unmet]
+    if len(told) <= CANDIDATES_MAX:
+        return told
+    named = told[:CANDIDATES_MAX]
+    if all(seen.member_id != option.member_id for seen in named):
+        named[-1] = LookedAt(option.member_id, None, option.reached, option.mode)
+    return named
 
-    def _tell(self, member_id: str, eta_s: float | None, reason: str | None) -> None:
-        if member_id in self.seen:
-            return
-        self.seen.add(member_id)
-        if len(self.candidates) < CANDIDATES_MAX:
-            self.candidates.append(Candidate(member_id, _rounded(eta_s), reason))
 
-    def made(self) -> Chosen | Nobody:
-        """Search within the window first: most often nobody farther away is asked for."""
-        best: dict[str, _Found] = {}
-        within_s = max(0.0, self.limit_s)
-        self._search(best, 0.0, within_s)
-        if not best:
-            self._search(best, within_s, inf)
-        for rule in ("owner", "team"):
-            if rule in best:
-                return self._chosen(rule, *best[rule])
-        if "nearest" in best:
-            return self._chosen(self.nearest_rule, *best["nearest"])
-        return Nobody(self._reasons())
+def _as_owner(seen: LookedAt, ranking: Ranking, option: Option) -> LookedAt:
+    """Say of an owner who comes too late that this is why somebody else goes."""
+    late = seen.reached is not None and seen.reached.eta_s > ranking.in_time_s
+    if late and seen.member_id in ranking.owners and seen.member_id != option.member_id:
+        return seen._replace(excluded=seen.excluded or Excluded.TOO_FAR)
+    return seen
 
-    def _search(self, best: dict[str, _Found], from_s: float, to_s: float) -> None:
-        """Find the first who may go of each rule, among those so many seconds away."""
-        owners, team = set(self.owners), set(self.team)
-        for reached, travel_field in self._in_order_of_time(from_s, to_s):
-            in_time = reached.eta_s <= self.limit_s
-            if best and not (in_time and (owners or ("team" not in best and team))):
-                # Nobody who is still to come would be preferred to who was found.
-                return
-            member = self.world.roster.get(reached.member_id)
-            if member is None or reached.member_id in self.seen:
-                continue
-            reason = self._exclusion(member)
-            eta_s = None if reason is Excluded.STALE_FIX else reached.eta_s
-            self._tell(member.member_id, eta_s, reason)
-            if reason is not None:
-                continue
-            found = (reached, travel_field)
-            best.setdefault("nearest", found)
-            if in_time and member.member_id in team:
-                best.setdefault("team", found)
-            if in_time and member.member_id in owners:
-                best["owner"] = found
-                return
-            owners.discard(member.member_id)
-            team.discard(member.member_id)
 
-    def _in_order_of_time(self, from_s: float, to_s: float) -> Iterator[_Found]:
-        """Merge the searches of all travel modes, each member by where they are now."""
-        assert self.incident.place is not None
-        site = self.world.roads.site(self.incident.place, self.incident.road_id)
-        if site is None:
-            return
-        searches = []
-        for mode in self.world.roster.modes(self.state.area_id):
-            travel_field = self.world.roads.travel_field(site, mode, self.state.closed_roads)
-            searches.append(self._of_mode(travel_field, to_s))
-        for found in merge(*searches, key=lambda found: (found[0].eta_s, found[0].member_id)):
-            if found[0].eta_s > from_s or from_s == 0.0:
-                yield found
+def _left_out(ranking: Ranking, told: list[LookedAt]) -> dict[str, int]:
+    named = {seen.member_id for seen in told}
+    others = (seen for seen in ranking.looked_at if seen.member_id not in named)
+    counted = Counter(str(seen.excluded or FARTHER) for seen in others)
+    return dict(sorted(counted.items()))
 
-    def _of_mode(self, travel_field: TravelField, to_s: float) -> Iterator[_Found]:
-        for reached in travel_field.members(self.world.live, to_s):
-            member = self.world.roster.get(reached.member_id)
-            if member is None or member.travel_mode != travel_field.mode:
-                continue
-            fresh = has_fresh_fix(self.world, reached.member_id, self.rules, self.at_ms)
-            # A fresh fix says where they are; without one they stand at their post. Who has
-            # neither is met where they were last, to be told that this is why they do not go.
-            lost = not fresh and self.world.live.post(reached.member_id) is None
-            if fresh != reached.from_post or lost:
-                yield reached, travel_field
 
-    def _chosen(self, rule: str, reached: Reached, travel_field: TravelField) -> Chosen:
-        track = self.world.live.track(reached.member_id)
-        age_s = None
-        if not reached.from_post:
-            assert track is not None
-            age_s = max(0.0, round((self.at_ms - track.fix_ms) / 1000, ETA_DECIMALS))
-        if rule != "owner":
-            for owner in sorted(self.owners):
-                self._tell(owner, None, Excluded.TOO_FAR)
-        candidates = self.candidates
-        if all(c.member_id != reached.member_id for c in candidates):
-            last = Candidate(reached.member_id, _rounded(reached.eta_s), None)
-            candidates = [*candidates[: CANDIDATES_MAX - 1], last]
-        return Chosen(
-            member_id=reached.member_id,
-            eta_s=_rounded(reached.eta_s),
-            distance_m=_rounded(reached.distance_m),
-            route=travel_field.route(reached.spot),
-            why=Why(
-                rule=rule,
-                candidates=tuple(candidates),
-                fix_age_s=age_s,
-                roads_version=self.world.roads.version,
-                policy_version=self.world.policy.version,
-            ),
+def _candidates(world: World, ranking: Ranking, told: list[LookedAt]) -> tuple[Candidate, ...]:
+    rules = {option.member_id: option.rule for option in ranking.options}
+    places = world.roads.network.shapes.points_at([s.reached.spot for s in told if s.reached])
+    at = iter(places.round(PLACE_DECIMALS).tolist())
+    sightings = world.live.sightings([seen.member_id for seen in told])
+    return tuple(
+        _candidate(
+            seen,
+            sighting,
+            rules.get(seen.member_id),
+            None if seen.reached is None else Position(*next(at)),
+            ranking.at_ms,
         )
+        for seen, sighting in zip(told, sightings, strict=True)
+    )
 
-    def _reasons(self) -> tuple[str, ...]:
-        """Say why nobody can go: each reason once, in alphabetical order."""
-        members = self.world.members(self.state.area_id)
-        if not members:
-            return ("no_members",)
-        reasons = {c.excluded or Excluded.UNREACHABLE for c in self.candidates}
-        if len(members) <= EVERYBODY_MAX:
-            reasons = {self._exclusion(m) or Excluded.UNREACHABLE for m in members.values()}
-        return tuple(sorted(str(reason) for reason in reasons))
+
+def _candidate(
+    seen: LookedAt, sighting: Sighting, rule: str | None, place: Position | None, at_ms: int
+) -> Candidate:
+    reached, at_post = seen.reached, seen.reached is not None and seen.reached.from_post
+    fix_age_s = accuracy_m = None
+    if not at_post and sighting.fix_ms is not None:
+        fix_age_s = max(0.0, round((at_ms - sighting.fix_ms) / 1000, ETA_DECIMALS))
+        accuracy_m = sighting.accuracy_m
+    # How long the way was from where somebody was long ago says nothing.
+    known = reached if seen.excluded is not Excluded.STALE_FIX else None
+    return Candidate(
+        member_id=seen.member_id,
+        eta_s=None if known is None else round(known.eta_s, ETA_DECIMALS),
+        excluded=None if seen.excluded is None else str(seen.excluded),
+        distance_m=None if known is None else round(known.distance_m, ETA_DECIMALS),
+        rule=rule,
+        mode=seen.mode,
+        place=place,
+        at_post=at_post,
+        fix_age_s=fix_age_s,
+        accuracy_m=accuracy_m,
+        trusted=at_post or sighting.trusted,
+    )
 
 
 def _rounded(value: float | None) -> float | None:

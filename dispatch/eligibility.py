@@ -3,7 +3,6 @@
 The reasons stand in an order's ``why`` and in ``incident.unfilled``; they are read by people.
 """
 
-from collections.abc import Callable
 from enum import StrEnum
 
 from xiaohe.dispatch.policy import Rules
@@ -43,45 +42,74 @@ def is_on_break(state: AreaState, member_id: str, at_ms: int) -> bool:
     return until_ms is None or at_ms < until_ms
 
 
+def oldest_fix_ms(rules: Rules, at_ms: int) -> int:
+    """Give the time since when a fix still says where somebody is."""
+    return at_ms - round(rules.fix_s * 1000)
+
+
 def has_fresh_fix(world: World, member_id: str, rules: Rules, at_ms: int) -> bool:
     """Tell whether the member's last fix still says where they are."""
-    track = world.live.track(member_id)
-    return track is not None and at_ms - track.fix_ms <= rules.fix_s * 1000
+    fixed_ms = world.live.fixed_ms(member_id)
+    return fixed_ms is not None and fixed_ms >= oldest_fix_ms(rules, at_ms)
+
+
+class Eligibility:
+    """Who may be sent to one incident at one moment: what holds for everybody is looked up once.
+
+    Travel is not looked at: whether a way leads there is the search's to say.
+    """
+
+    def __init__(
+        self, state: AreaState, world: World, incident: Incident, rules: Rules, at_ms: int
+    ) -> None:
+        self._state, self._world, self._rules, self._at_ms = state, world, rules, at_ms
+        self._forces = incident.forces or rules.forces
+        self._skills = incident.skills
+        self._tried = _tried(incident)
+
+    def exclusion(self, member: Member) -> Excluded | None:
+        """Say why this member may not be sent, or None where they may."""
+        state, member_id = self._state, member.member_id
+        if member_id in state.distressed:
+            return Excluded.IN_DISTRESS
+        if member.force not in self._forces:
+            return Excluded.FORCE
+        if not is_on_duty(state, self._world, member_id, self._at_ms):
+            return Excluded.OFF_DUTY
+        if member_id in self._tried:
+            return Excluded.TRIED
+        if member_id in state.holding:
+            return Excluded.BUSY
+        if is_on_break(state, member_id, self._at_ms):
+            return Excluded.ON_BREAK
+        if self._skills and not member.skills.issuperset(self._skills):
+            return Excluded.SKILLS
+        if not self._can_be_placed(member_id):
+            return Excluded.STALE_FIX
+        return None
+
+    def _can_be_placed(self, member_id: str) -> bool:
+        """A member without a fresh fix stands at their post, if they have one."""
+        if has_fresh_fix(self._world, member_id, self._rules, self._at_ms):
+            return True
+        return self._world.live.post(member_id) is not None
 
 
 def exclusion(
     state: AreaState, world: World, incident: Incident, member: Member, at_ms: int
 ) -> Excluded | None:
-    """Say why this member may not be sent to this incident, or None where they may.
-
-    Travel is not looked at: whether a way leads there is the search's to say.
-    """
-    member_id = member.member_id
+    """Say why this member may not be sent to this incident, or None where they may."""
     rules = world.policy.rules(
         incident.priority, incident.mode, incident.category, incident.area_id
     )
-    checks: tuple[tuple[Excluded, Callable[[], bool]], ...] = (
-        (Excluded.IN_DISTRESS, lambda: member_id in state.distressed),
-        (Excluded.FORCE, lambda: member.force not in (incident.forces or rules.forces)),
-        (Excluded.OFF_DUTY, lambda: not is_on_duty(state, world, member_id, at_ms)),
-        (Excluded.TRIED, lambda: _was_tried(incident, member_id)),
-        (Excluded.BUSY, lambda: member_id in state.holding),
-        (Excluded.ON_BREAK, lambda: is_on_break(state, member_id, at_ms)),
-        (Excluded.SKILLS, lambda: not member.skills.issuperset(incident.skills)),
-        (Excluded.STALE_FIX, lambda: not _can_be_placed(world, member_id, rules, at_ms)),
-    )
-    return next((reason for reason, holds in checks if holds()), None)
+    return Eligibility(state, world, incident, rules, at_ms).exclusion(member)
 
 
-def _can_be_placed(world: World, member_id: str, rules: Rules, at_ms: int) -> bool:
-    """A member without a fresh fix stands at their post, if they have one."""
-    return has_fresh_fix(world, member_id, rules, at_ms) or world.live.post(member_id) is not None
-
-
-def _was_tried(incident: Incident, member_id: str) -> bool:
+def _tried(incident: Incident) -> frozenset[str]:
     """Whoever declined, never answered or never came is not asked again, nor whoever a person
     took off; an order that the engine itself took back was no attempt at this member."""
-    return any(
-        order.member_id == member_id and (order.end != "stood_down" or order.barred)
+    return frozenset(
+        order.member_id
         for order in incident.orders[incident.tried_from :]
+        if order.end != "stood_down" or order.barred
     )

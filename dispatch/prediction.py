@@ -7,11 +7,12 @@ from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.eligibility import has_fresh_fix
 from xiaohe.dispatch.reinforcement import require_backup
 from xiaohe.dispatch.state import Incident, Order
-from xiaohe.geo.search import Travel, TravelField
+from xiaohe.dispatch.world import Field
 from xiaohe.geo.snap import Spot
+from xiaohe.geo.ways import Travel
 
 
-def way_to(draft: Draft, incident: Incident, member_id: str) -> tuple[Spot, TravelField] | None:
+def way_to(draft: Draft, incident: Incident, member_id: str) -> tuple[Spot, Field] | None:
     """Give where a member stands by their fix, and the travel times from there to the scene."""
     track = draft.world.live.track(member_id)
     member = draft.world.roster.get(member_id)

@@ -12,6 +12,8 @@ from math import inf
 from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.roster import Member, Roster
+from xiaohe.geo.compiled_search import CompiledField, travel_field
+from xiaohe.geo.kernels import COMPILED
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import Mode
@@ -25,14 +27,22 @@ SITES_KEPT_MAX = 4096
 """Snapped places kept."""
 
 
-class RoadMap:
-    """The roads with what was asked of them lately. One a worker, shared by its areas."""
+Field = CompiledField | TravelField
+"""Travel times to a site, by the compiled search or by its twin in plain Python."""
 
-    def __init__(self, network: Network, snapper: Snapper) -> None:
+
+class RoadMap:
+    """The roads with what was asked of them lately. One a worker, shared by its areas.
+
+    ``compiled`` False searches in plain Python, which gives the same answers.
+    """
+
+    def __init__(self, network: Network, snapper: Snapper, *, compiled: bool = COMPILED) -> None:
         self.network = network
         self.snapper = snapper
         self.version = network.version
-        self._fields: OrderedDict[tuple[Site, Mode, frozenset[str]], TravelField] = OrderedDict()
+        self._compiled = compiled
+        self._fields: OrderedDict[tuple[Site, Mode, frozenset[str]], Field] = OrderedDict()
         self._sites: OrderedDict[tuple[float, float, str | None], Site | None] = OrderedDict()
 
     def site(self, place: Position, road_id: str | None) -> Site | None:
@@ -47,12 +57,13 @@ class RoadMap:
                 self._sites.popitem(last=False)
         return self._sites[key]
 
-    def travel_field(self, site: Site, mode: Mode, closed: frozenset[str]) -> TravelField:
+    def travel_field(self, site: Site, mode: Mode, closed: frozenset[str]) -> Field:
         """Give the travel times to a site, grown further by every question."""
         key = (site, mode, closed)
         found = self._fields.get(key)
         if found is None:
-            found = self._fields[key] = TravelField(self.network, site, mode, closed)
+            found = travel_field(self.network, site, mode, closed, compiled=self._compiled)
+            self._fields[key] = found
             if len(self._fields) > FIELDS_KEPT_MAX:
                 self._fields.popitem(last=False)
         else:

@@ -27,6 +27,9 @@ NODE_ROUNDING_PER_DEGREE = 1e7
 MODE_REACH_M = 300.0
 """How far from a road that a mode cannot use its next usable one may lie: as far as snapping."""
 
+CLOSURES_KEPT_MAX = 8
+"""Sets of closed roads whose layers are kept: areas of one worker, and the sets just before."""
+
 Arc = tuple[int, int, float]
 """(tail node, 2 × edge + 1 if against the drawing, seconds; infinite where not allowed)."""
 
@@ -53,6 +56,16 @@ class ModeGraph:
         arcs = list(zip(self.tail.tolist(), self.arc.tolist(), self.time_s.tolist(), strict=True))
         ptr = self.ptr.tolist()
         return tuple(tuple(arcs[a:b]) for a, b in pairwise(ptr))
+
+    @cached_property
+    def arcs(self) -> NDArray[np.int32]:
+        """``tail`` and ``arc`` side by side, which the compiled search reads together."""
+        return np.ascontiguousarray(np.column_stack((self.tail, self.arc)))
+
+    @cached_property
+    def arc_s(self) -> NDArray[np.float64]:
+        """Seconds by arc: edge e as drawn at 2e, against the drawing at 2e + 1."""
+        return np.ascontiguousarray(np.column_stack((self.forward_s, self.backward_s))).reshape(-1)
 
     @cached_property
     def times_s(self) -> tuple[list[float], list[float]]:
@@ -173,6 +186,29 @@ class Network:
     def point_at(self, spot: Spot) -> LonLat:
         """Return the (lon, lat) of a spot."""
         return self.shapes.point_at(spot)
+
+    def layers(self, closed: frozenset[str]) -> NDArray[np.int32]:
+        """Return by edge the number of the closed road that it is of, 0 where it is open.
+
+        Without closed roads the array is empty. Closed roads are numbered by their road_id.
+        """
+        found = self._layers.get(closed)
+        if found is None:
+            if len(self._layers) >= CLOSURES_KEPT_MAX:
+                self._layers.clear()
+            found = self._layers[closed] = self._layers_of(closed)
+        return found
+
+    def _layers_of(self, closed: frozenset[str]) -> NDArray[np.int32]:
+        known = sorted(closed & self.roads.keys())
+        layer_of = np.zeros(self.edge_count if known else 0, dtype=np.int32)
+        for layer, road_id in enumerate(known, 1):
+            layer_of[list(self.roads[road_id])] = layer
+        return layer_of
+
+    @cached_property
+    def _layers(self) -> dict[frozenset[str], NDArray[np.int32]]:
+        return {}
 
     def index(self, mode: Mode | None = None) -> EdgeIndex:
         """Return the index of the edges that ``mode`` (or, without one, any mode) may use."""

@@ -25,8 +25,10 @@ from typing import Final, NamedTuple
 from xiaohe.geo.geometry import Spot
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import BACKWARD, Network
+from xiaohe.geo.places import EVERY_PLACE
 from xiaohe.geo.roads import LonLat, Mode
 from xiaohe.geo.snap import Site
+from xiaohe.geo.ways import Leg, Reached, Travel, points_of, roads_of
 
 _AT_SITE: Final = -1
 """Instead of the next key: the leg ends at the site."""
@@ -37,34 +39,6 @@ _NO_ARC: Final = -1
 _Key = int
 """layer * nodes + node. Layer 0 is the open network; each closed road has a layer for leaving
 it, and the site's road, if closed, one more for arriving. Without closed roads a key is a node."""
-
-
-class Travel(NamedTuple):
-    """How long and how far it is to the site by the quickest way."""
-
-    eta_s: float
-    distance_m: float
-
-
-class Reached(NamedTuple):
-    """A member met by the search; ``from_post`` if at the post, not at the last fix."""
-
-    member_id: str
-    eta_s: float
-    distance_m: float
-    spot: Spot
-    from_post: bool
-
-
-class Leg(NamedTuple):
-    """Part of one edge, travelled from one share of it to another."""
-
-    edge: int
-    road_id: str
-    from_frac: float
-    to_frac: float
-    time_s: float
-    length_m: float
 
 
 class TravelField:
@@ -108,18 +82,27 @@ class TravelField:
             return None
         return Travel(best.time_s, best.metres)
 
-    def members(self, live: LivePositions, limit_s: float = inf) -> Iterator[Reached]:
-        """Yield the members who can reach the site, in the order of (eta_s, member_id).
+    def members(
+        self,
+        live: LivePositions,
+        limit_s: float = inf,
+        *,
+        fresh_since_ms: int | None = None,
+        wanted: int = 1,  # noqa: ARG002 - the twin's
+    ) -> Iterator[Reached]:
+        """Yield the field's mode's members who can reach the site, by (eta_s, member_id).
 
         The search grows only as far as is read. ``live`` is read as the search meets each edge,
         so it should not change while one iterator is read; a new one sees the members anew.
-        Somebody with both a fix and a post comes once for each.
+        Each comes once, from where ``places.stands_at`` says; without ``fresh_since_ms`` somebody
+        with both a fix and a post comes once for each. ``wanted`` is a hint to the compiled twin.
         """
         if self._at is None:
             return
         waiting: list[_Waiting] = []
         met: set[tuple[str, bool]] = set()
-        self._meet_on_site_edge(live, waiting)
+        since_ms = EVERY_PLACE if fresh_since_ms is None else fresh_since_ms
+        self._meet_on_site_edge(live, since_ms, waiting)
         index = 0
         while True:
             next_s = self._settle(index)
@@ -132,7 +115,7 @@ class TravelField:
                     yield Reached(member_id, eta_s, metres, Spot(edge, frac), from_post)
             if next_s > limit_s or next_s == inf:
                 return
-            self._meet(self._order[index], live, waiting)
+            self._meet(self._order[index], live, since_ms, waiting)
             index += 1
 
     def legs(self, spot: Spot) -> tuple[Leg, ...]:
@@ -156,20 +139,16 @@ class TravelField:
 
     def route(self, spot: Spot) -> tuple[str, ...]:
         """Return the road_ids from ``spot`` to the site, repeats joined; () without a way."""
-        roads: list[str] = []
-        for leg in self.legs(spot):
-            if not roads or roads[-1] != leg.road_id:
-                roads.append(leg.road_id)
-        return tuple(roads)
+        return roads_of(self.legs(spot))
 
     def path(self, spot: Spot) -> list[LonLat]:
         """Return the points (lon, lat) from ``spot`` to the site along the road; [] without."""
-        points: list[LonLat] = []
-        for leg in self.legs(spot):
-            for point in self.network.shapes.between(leg.edge, leg.from_frac, leg.to_frac):
-                if not points or points[-1] != point:
-                    points.append(point)
-        return points
+        return points_of(self.network, self.legs(spot))
+
+    @property
+    def junctions_reached(self) -> int:
+        """How far the field has grown."""
+        return len(self._order)
 
     # --- growing
 
@@ -337,21 +316,25 @@ class TravelField:
 
     # --- members
 
-    def _meet_on_site_edge(self, live: LivePositions, waiting: "list[_Waiting]") -> None:
+    def _meet_on_site_edge(
+        self, live: LivePositions, since_ms: int, waiting: "list[_Waiting]"
+    ) -> None:
         """Let those on the site's own edge come straight along it."""
         assert self._at is not None
-        for member_id, frac, from_post in live.on_edge(self._at.edge, self.mode):
+        for member_id, frac, from_post in live.on_edge(self._at.edge, self.mode, since_ms):
             way = self._straight(self._at.edge, frac)
             if way is not None:
                 entry = (way.time_s, member_id, from_post, way.metres, self._at.edge, frac)
                 heappush(waiting, entry)
 
-    def _meet(self, key: _Key, live: LivePositions, waiting: "list[_Waiting]") -> None:
+    def _meet(
+        self, key: _Key, live: LivePositions, since_ms: int, waiting: "list[_Waiting]"
+    ) -> None:
         """Let those come who stand on an edge that leads to a junction just settled."""
         layer, node = divmod(key, self._nodes)
         for _tail, arc, step_s in self._entering[node]:
             edge = arc >> 1
-            people = live.on_edge(edge, self.mode)
+            people = live.on_edge(edge, self.mode, since_ms)
             if not people or (layer and self._layer_of.get(edge, 0) != layer):
                 continue
             for member_id, frac, from_post in people:

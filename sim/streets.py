@@ -16,8 +16,9 @@ from xiaohe.geo.geometry import Spot
 from xiaohe.geo.network import Network
 from xiaohe.geo.projection import ground_distance_m
 from xiaohe.geo.roads import LonLat, Mode
-from xiaohe.geo.search import Leg, TravelField
+from xiaohe.geo.search import TravelField
 from xiaohe.geo.snap import Site, Snapper
+from xiaohe.geo.ways import Leg
 
 STRIDE_MPS = 1.25
 """Walking pace off the road: across a courtyard, up to a door."""

@@ -152,7 +152,7 @@ class AreaEngine:
         shared = self._shared
         live = LivePositions(shared.roads.snapper)
         for member in shared.roster.members(state.area_id).values():
-            _set_post(live, member)
+            _enrol(live, member)
         world = World(shared.policy, shared.roster, shared.roads, live, Watch())
         return _Area(state, world)
 
@@ -389,7 +389,7 @@ class AreaEngine:
         member = self._shared.roster.get(member_id)
         for area in self._areas.values():
             if member is not None and member.area_id == area.state.area_id:
-                _set_post(area.world.live, member)
+                _enrol(area.world.live, member)
             else:
                 area.world.live.forget(member_id)
         if member is None:
@@ -474,7 +474,8 @@ def _may_speak(state: AreaState, action: MemberAction) -> bool:
     return held is not None and held.dispatch_id == action.dispatch_id
 
 
-def _set_post(live: LivePositions, member: Member) -> None:
+def _enrol(live: LivePositions, member: Member) -> None:
+    live.enrol(member.member_id, member.travel_mode)
     if member.post is None:
         live.clear_post(member.member_id)
     else:

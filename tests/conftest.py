@@ -10,6 +10,7 @@ import pytest
 
 from xiaohe.broker import Broker, BrokerUnavailable
 from xiaohe.cluster import apply
+from xiaohe.kernel_cache import keep_kernels
 from xiaohe.topics import Topics, load_topics
 
 AREA_PARTITIONS = 4
@@ -20,6 +21,8 @@ REQUIRE_BROKER = "XIAOHE_REQUIRE_BROKER"
 NO_BROKER = "needs a real Kafka: "
 
 _numbers = itertools.count(1)
+
+keep_kernels()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 from cyclopts.config import Env, Toml
 
+from xiaohe.kernel_cache import keep_kernels
 from xiaohe.output import note
 
 EXIT_DONE, EXIT_FAILED, EXIT_UNUSABLE = 0, 1, 2
@@ -103,6 +104,7 @@ def run(arguments: list[str]) -> int:
     """Run the program; give its exit status."""
     # Kafka's client logs what it tries again by itself; what fails for good is an exception here.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    keep_kernels()
     try:
         status = build()(arguments)
     except CycloptsError as fault:

@@ -46,7 +46,7 @@ def test_a_slower_owner_is_not_said_to_be_too_far() -> None:
         swift  b  ab
     """)
     decision = town.alert(at="a")
-    assert town.excluded(decision) == {"swift": None}
+    assert town.excluded(decision) == {"swift": None, "slow": None}
 
 
 def test_an_owner_who_cannot_be_there_in_time_is_passed_over_and_named() -> None:
@@ -209,7 +209,9 @@ def test_no_more_than_twenty_candidates_are_named_and_the_chosen_is_among_them()
     town.alert(at="a")
     candidates = town.why("goes").candidates
     assert len(candidates) == 20
-    assert candidates[-1] == f.Candidate("goes", 108.0, None)
+    last = candidates[-1]
+    assert (last.member_id, last.eta_s, last.excluded) == ("goes", 108.0, None)
+    assert town.why("goes").left_out == {"off_duty": 11}
 
 
 def test_nobody_can_go_and_why_is_written_once_per_change() -> None:

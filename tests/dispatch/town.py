@@ -139,6 +139,7 @@ class Town:
             device_ids=tuple(d for d in devices.split(",") if d),
         )
         self.roster.put(entry)
+        self.live.enrol(member, entry.travel_mode)
         if entry.post is not None:
             self.live.set_post(member, entry.post.lon, entry.post.lat)
         if at is not None:

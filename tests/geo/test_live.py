@@ -29,7 +29,7 @@ def test_a_fix_puts_a_member_on_the_road():
     """The track has the place as reported, and the spot, road and distance that belong to it."""
     live = LivePositions(SNAPPER)
     track = live.move("m", *at(275, 8), 1000, accuracy_m=10.0, speed_mps=3.0, course_deg=90.0)
-    assert track is live.track("m")
+    assert track == live.track("m")
     assert (track.lon, track.lat) == at(275, 8)
     assert (track.fix_ms, track.accuracy_m, track.speed_mps, track.course_deg) == (
         1000,
@@ -49,7 +49,7 @@ def test_a_fix_no_newer_than_the_last_changes_nothing():
     track = live.move("m", *at(100), 2000)
     assert live.move("m", *at(110), 2000) is None
     assert live.move("m", *at(110), 1999) is None
-    assert live.track("m") is track
+    assert live.track("m") == track
 
 
 def test_a_member_is_on_one_edge_at_a_time():
@@ -165,14 +165,63 @@ def test_a_forgotten_member_is_gone():
 
 
 def test_who_is_on_the_footway_is_at_its_mouth_for_a_car():
-    """For feet the member is where he is, for a car where the street ends."""
+    """On foot the member is where he is, in a car where the street ends."""
     live = LivePositions(SNAPPER)
-    live.move("m", *at(600), 0)
-    assert [found[0] for found in live.on_edge(BC, "walk")] == ["m"]
+    live.enrol("walker", "walk")
+    live.enrol("driver", "car")
+    for member in ("walker", "driver"):
+        live.move(member, *at(600), 0)
+    assert [found[0] for found in live.on_edge(BC)] == ["walker"]
     assert list(live.on_edge(AB, "walk")) == []
-    assert list(live.on_edge(AB, "car")) == [("m", 1.0, False)]
-    live.move("m", *at(200), 60_000)
+    assert list(live.on_edge(AB, "car")) == [("driver", 1.0, False)]
+    live.move("driver", *at(200), 60_000)
     assert [frac < 1.0 for _, frac, _ in live.on_edge(AB, "car")] == [True]
+
+
+def test_who_changes_the_vehicle_is_matched_anew():
+    """A post and a fix on the footway: by car both are at its mouth, and only a car's search
+    finds them."""
+    live = LivePositions(SNAPPER)
+    live.set_post("m", *at(650))
+    live.move("m", *at(600), 0)
+    assert len(live.on_edge(BC, "ebike")) == 2
+    live.enrol("m", "car")
+    assert not live.on_edge(BC)
+    assert sorted(live.on_edge(AB)) == [("m", 1.0, False), ("m", 1.0, True)]
+    assert not live.on_edge(AB, "ebike")
+
+
+def test_one_place_counts_where_the_age_of_fixes_is_asked_for():
+    """A fresh fix, else the post, else the old fix: so each member is met once."""
+    live = LivePositions(SNAPPER)
+    live.set_post("both", *at(500))
+    live.move("both", *at(50), 1000)
+    live.move("lost", *at(60), 1000)
+    assert sorted(live.on_edge(AB, "ebike", 1000)) == [
+        ("both", pytest.approx(50 / 550, abs=1e-3), False),
+        ("lost", pytest.approx(60 / 550, abs=1e-3), False),
+    ]
+    assert sorted(live.on_edge(AB, "ebike", 1001)) == [
+        ("both", pytest.approx(500 / 550, abs=1e-3), True),
+        ("lost", pytest.approx(60 / 550, abs=1e-3), False),
+    ]
+
+
+def test_there_is_room_for_everybody():
+    """Slots double when they run out, and those of members who left are used again."""
+    live = LivePositions(SNAPPER)
+    for number in range(500):
+        live.move(f"m{number}", *at(number), 0)
+    for number in range(0, 500, 2):
+        live.forget(f"m{number}")
+    for number in range(500, 750):
+        live.move(f"m{number}", *at(number - 300), 0)
+    assert len(live) == len(live.on_edge(AB)) + len(live.on_edge(BC)) == 500
+    assert live.track("m501").lon == at(201)[0]
+    assert len(live.modes) < 2 * 512
+
+
+MODE_OF = dict(zip("pqr", MODES, strict=True))
 
 
 class LiveMachine(RuleBasedStateMachine):
@@ -191,13 +240,16 @@ class LiveMachine(RuleBasedStateMachine):
     @rule(member=members, east_m=east_m)
     def move(self, member, east_m):
         """Somebody moves."""
+        self.live.enrol(member, MODE_OF[member])
         self.clock_ms += 60_000
         self.fixes[member] = self.live.move(member, *at(east_m), self.clock_ms).spot
 
     @rule(member=members, east_m=east_m)
     def post(self, member, east_m):
         """Somebody is posted."""
-        self.posts[member] = self.live.set_post(member, *at(east_m)).spot
+        self.live.enrol(member, MODE_OF[member])
+        spot = self.live.set_post(member, *at(east_m)).spot
+        self.posts[member] = NETWORK.usable(spot, MODE_OF[member])
 
     @rule(member=members)
     def forget(self, member):
@@ -217,9 +269,8 @@ class LiveMachine(RuleBasedStateMachine):
                 (member, edge, frac, from_post)
                 for edge in range(NETWORK.edge_count)
                 for member, frac, from_post in self.live.on_edge(edge, mode)
-                if NETWORK.graphs[mode].usable[edge]
             )
-            assert found == sorted((m, *NETWORK.usable(s, mode), p) for m, s, p in spots)
+            assert found == sorted((m, *s, p) for m, s, p in spots if MODE_OF[m] == mode)
 
 
 TestLiveMachine = LiveMachine.TestCase

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.geo import extracts, oracle
+from xiaohe.geo.compiled_search import CompiledField
 from xiaohe.geo.geometry import Spot
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
@@ -84,9 +85,11 @@ def test_every_travel_time_is_that_of_the_whole_graph(data, network, mode):
 class Placed(LivePositions):
     """Members put at spots, without a way through degrees and back."""
 
-    def put(self, member_id, spot):
-        """Place a member's fix exactly at a spot."""
-        self._place((member_id, False), spot)
+    def put(self, member_id, spot, mode, *, post=False):
+        """Place a member's fix, or post, exactly at a spot, or where the mode gets on."""
+        self.enrol(member_id, mode)
+        network = self.snapper.network
+        self._stand(2 * self._slot(member_id) + post, network.usable(spot, mode))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -98,13 +101,44 @@ def test_members_are_met_in_the_order_of_the_whole_graph(data, network, mode):
     members = data.draw(st.dictionaries(st.sampled_from("abcdefgh"), spots, max_size=8))
     live = Placed(Snapper(network))
     for member_id, spot in members.items():
-        live.put(member_id, spot)
+        live.put(member_id, spot, mode)
     site = site_of(network, data.draw(spots))
     found = list(TravelField(network, site, mode, closed).members(live))
     fresh = TravelField(network, site, mode, closed)
     travels = {member_id: fresh.eta(spot) for member_id, spot in members.items()}
     expected = sorted((t.eta_s, member_id) for member_id, t in travels.items() if t is not None)
     assert [(reached.eta_s, reached.member_id) for reached in found] == expected
+
+
+def asked(field, question, spot, limit_s):
+    """What a field says of one spot."""
+    if question == "e":
+        return field.eta(spot, limit_s)
+    return field.legs(spot) if question == "l" else (field.route(spot), field.path(spot))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), network=networks, mode=st.sampled_from(MODES))
+def test_the_compiled_search_gives_the_same_bits(data, network, mode):
+    """Members, travel times and ways, whatever was asked before and however much at a time."""
+    spots = st.builds(Spot, st.integers(0, network.edge_count - 1), SHARES)
+    closed = frozenset(data.draw(st.sets(st.sampled_from("rstuw"), max_size=2)))
+    live = Placed(Snapper(network))
+    for number, spot in enumerate(data.draw(st.lists(spots, max_size=12))):
+        live.put(f"m{number % 8}", spot, mode, post=number >= 8)
+    site = site_of(network, data.draw(spots))
+    twins = [search(network, site, mode, closed) for search in (TravelField, CompiledField)]
+    since_ms = data.draw(st.sampled_from([None, 0]))
+    for question in data.draw(st.lists(st.sampled_from("emlr"), min_size=1, max_size=4)):
+        spot, limit_s = data.draw(spots), data.draw(st.sampled_from([inf, 60.0, 300.0]))
+        wanted = data.draw(st.sampled_from([1, 3, 100]))
+        plain, compiled = (
+            asked(field, question, spot, limit_s)
+            if question != "m"
+            else list(field.members(live, limit_s, fresh_since_ms=since_ms, wanted=wanted))
+            for field in twins
+        )
+        assert plain == compiled
 
 
 def test_equal_times_along_different_streets_are_ordered_by_id():
@@ -119,12 +153,13 @@ def test_equal_times_along_different_streets_are_ordered_by_id():
     ]
     network = Network.build(pieces, "drawn up")
     live = Placed(Snapper(network))
-    live.put("z", Spot(network.roads["ab"][0], 0.0))
-    live.put("y", Spot(network.roads["cd"][0], 0.0))
+    live.put("z", Spot(network.roads["ab"][0], 0.0), "walk")
+    live.put("y", Spot(network.roads["cd"][0], 0.0), "walk")
     site = site_of(network, Spot(network.roads["bc"][0], 0.0))
-    first, second = TravelField(network, site, "walk").members(live)
-    assert first.eta_s == second.eta_s
-    assert (first.member_id, second.member_id) == ("y", "z")
+    for search in (TravelField, CompiledField):
+        first, second = search(network, site, "walk").members(live)
+        assert first.eta_s == second.eta_s
+        assert (first.member_id, second.member_id) == ("y", "z")
 
 
 SITES = 4
@@ -141,7 +176,7 @@ def test_on_real_roads_the_nearest_are_the_nearest(name, mode):
     live = Placed(snapper)
     spots = {f"m{i}": Spot(dice.choice(edges), dice.random()) for i in range(MEMBERS)}
     for member_id, spot in spots.items():
-        live.put(member_id, spot)
+        live.put(member_id, spot, mode)
     for _ in range(SITES):
         site = Spot(dice.choice(edges), dice.random())
         found = list(TravelField(network, site_of(network, site), mode).members(live))

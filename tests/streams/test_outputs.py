@@ -234,14 +234,15 @@ def test_an_order_has_every_field() -> None:
     here = station()
     [order] = values(here.alert(), "dispatches")
     assert order.keys() == ORDER_KEYS
-    assert order["why"].keys() == {
+    assert order["why"].keys() >= {
         "rule",
         "candidates",
         "fix_age_s",
         "roads_version",
         "policy_version",
     }
-    assert order["why"]["candidates"][0] == {"member_id": "m1", "eta_s": 54.0, "excluded": None}
+    first = order["why"]["candidates"][0]
+    assert (first["member_id"], first["eta_s"], first["excluded"]) == ("m1", 54.0, None)
     assert (order["state"], order["role"], order["member_id"]) == ("ordered", "primary", "m1")
     assert order["route"] == ["ab"]
     assert order["dispatch_id"] == f"{order['incident_id']}-1"

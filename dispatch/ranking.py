@@ -1,0 +1,233 @@
+"""Who could go to an incident, best first: one search outwards from the scene, per travel mode.
+
+It meets the members in the order of their travel time. Owners of the road and their squad come
+before others, but only while they can still be there within the arrival window.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import merge
+from math import inf
+from typing import Final, NamedTuple
+
+from xiaohe.dispatch.eligibility import Eligibility, Excluded, oldest_fix_ms
+from xiaohe.dispatch.policy import Rules
+from xiaohe.dispatch.roster import Member
+from xiaohe.dispatch.state import AreaState, Incident
+from xiaohe.dispatch.world import Field, World
+from xiaohe.geo.roads import Mode
+from xiaohe.geo.snap import Site
+from xiaohe.geo.ways import Reached
+
+OWNER: Final = "owner"
+TEAM: Final = "team"
+NEAREST: Final = "nearest"
+MUTUAL_AID: Final = "mutual_aid"
+
+ORDER_OF_RULES: Final = {OWNER: 0, TEAM: 1, NEAREST: 2, MUTUAL_AID: 2}
+"""Which rule comes before which."""
+
+RUNNERS_UP_REACH: Final = 2.0
+"""Once somebody is found, others are looked for this many times as far, or as far as the window
+lasts: beyond it they would tell a reader nothing, and the search might take in half a province."""
+
+
+class Option(NamedTuple):
+    """One member who may go. ``in_time``: within the arrival window, from this moment."""
+
+    member_id: str
+    eta_s: float
+    distance_m: float
+    rule: str
+    in_time: bool
+    reached: Reached
+    mode: Mode
+
+
+class LookedAt(NamedTuple):
+    """One member whom the search met, or who answers for the road, and why they may not go."""
+
+    member_id: str
+    excluded: Excluded | None
+    reached: Reached | None
+    mode: Mode
+
+
+@dataclass(slots=True)
+class Ranking:
+    """The members who may go, best first, and what was found out on the way to that.
+
+    ``searched_s``: everybody within so much travel was looked at; None: everybody there is.
+    """
+
+    at_ms: int
+    rules: Rules
+    site: Site | None
+    in_time_s: float
+    closed_roads: frozenset[str]
+    options: tuple[Option, ...] = ()
+    looked_at: list[LookedAt] = field(default_factory=list)
+    owners: frozenset[str] = frozenset()
+    searched_s: float | None = 0.0
+
+
+def ranked(
+    state: AreaState, world: World, incident: Incident, rules: Rules, at_ms: int, count: int
+) -> Ranking:
+    """Rank the members who may go to an incident: at least ``count`` of them, if there are.
+
+    Those of the road who are in time come first, owners before the squad, then all others; each by
+    (travel time, member_id).
+    """
+    assert count > 0, "a ranking of nobody answers nothing"
+    return _Search(state, world, incident, rules, at_ms, count).ranking()
+
+
+class _Search:
+    """One search: what is looked up once, and what was found so far."""
+
+    def __init__(
+        self,
+        state: AreaState,
+        world: World,
+        incident: Incident,
+        rules: Rules,
+        at_ms: int,
+        count: int,
+    ) -> None:
+        self.state, self.world, self.incident, self.rules = state, world, incident, rules
+        self.count = count
+        self.eligibility = Eligibility(state, world, incident, rules, at_ms)
+        self.nearest_rule = NEAREST if incident.origin is None else MUTUAL_AID
+        # A call for help and a neighbour's call for aid go by time alone.
+        by_road = incident.distress_of is None and incident.origin is None
+        self.road_id = incident.road_id if by_road else None
+        site = None
+        if incident.place is not None:
+            site = world.roads.site(incident.place, incident.road_id)
+        self.found = Ranking(
+            at_ms=at_ms,
+            rules=rules,
+            site=site,
+            in_time_s=(incident.arrive_by_ms - at_ms) / 1000,
+            closed_roads=state.closed_roads,
+        )
+        self.options: list[Option] = []
+        self.seen: set[str] = set()
+        self.owners = self._fit_owners()
+        self.owners_left = set(self.owners)
+        self._team: frozenset[str] | None = None
+
+    def ranking(self) -> Ranking:
+        """Search within the window first: most often nobody farther away is asked for."""
+        found = self.found
+        within_s = max(0.0, found.in_time_s)
+        if not self._search(0.0, within_s) and not self._search(within_s, inf):
+            found.searched_s = None
+        self.options.sort(key=lambda option: ORDER_OF_RULES[option.rule])
+        found.options = tuple(self.options)
+        found.owners = self.owners
+        return found
+
+    def _fit_owners(self) -> frozenset[str]:
+        """Give the owners who may be sent; one who may not is told first of all."""
+        if self.road_id is None:
+            return frozenset()
+        fit = set()
+        for owner in self.world.roster.owners(self.road_id, self.state.area_id):
+            reason = self.eligibility.exclusion(owner)
+            if reason is None:
+                fit.add(owner.member_id)
+            else:
+                self.seen.add(owner.member_id)
+                told = LookedAt(owner.member_id, reason, None, owner.travel_mode)
+                self.found.looked_at.append(told)
+        return frozenset(fit)
+
+    @property
+    def team(self) -> frozenset[str]:
+        """The squad that answers for the road: looked up only where no owner is found first."""
+        if self._team is None:
+            members: tuple[Member, ...] = ()
+            if self.road_id is not None:
+                members = self.world.roster.team_members(self.road_id, self.state.area_id)
+            self._team = frozenset(member.member_id for member in members)
+        return self._team
+
+    def _search(self, from_s: float, to_s: float) -> bool:
+        """Look at those so many seconds away; tell whether that was enough."""
+        for reached, mode in self._in_order_of_time(to_s):
+            if reached.eta_s <= from_s and from_s > 0.0:
+                continue
+            if self._is_enough(reached.eta_s):
+                return True
+            self._look_at(reached, mode)
+            self.found.searched_s = reached.eta_s
+        if to_s < inf and self._is_enough(to_s):
+            self.found.searched_s = max(0.0, to_s)
+            return True
+        return False
+
+    def _is_enough(self, next_s: float) -> bool:
+        """Tell whether nobody farther away than this need be looked at."""
+        if not self.options:
+            return False
+        in_time = next_s <= self.found.in_time_s
+        if in_time and (self.owners_left or (not self._has(OWNER) and self._team_is_left())):
+            return False
+        if len(self.options) >= self.count:
+            return True
+        farthest_s = max(self.found.in_time_s, RUNNERS_UP_REACH * self.options[0].eta_s)
+        return next_s > farthest_s
+
+    def _has(self, rule: str) -> bool:
+        return any(option.rule == rule for option in self.options)
+
+    def _team_is_left(self) -> bool:
+        """Tell whether somebody of the squad who may go has not been met yet."""
+        if self._has(TEAM):
+            return False
+        roster = self.world.roster
+        left = (roster.get(member_id) for member_id in self.team - self.seen)
+        return any(m is not None and self.eligibility.exclusion(m) is None for m in left)
+
+    def _look_at(self, reached: Reached, mode: Mode) -> None:
+        member_id = reached.member_id
+        member = self.world.roster.get(member_id)
+        if member is None or member_id in self.seen:
+            return
+        self.seen.add(member_id)
+        self.owners_left.discard(member_id)
+        reason = self.eligibility.exclusion(member)
+        self.found.looked_at.append(LookedAt(member_id, reason, reached, mode))
+        if reason is None:
+            in_time = reached.eta_s <= self.found.in_time_s
+            rule = self._rule(member_id) if in_time else self.nearest_rule
+            self.options.append(
+                Option(member_id, reached.eta_s, reached.distance_m, rule, in_time, reached, mode)
+            )
+
+    def _rule(self, member_id: str) -> str:
+        if member_id in self.owners:
+            return OWNER
+        return TEAM if member_id in self.team else self.nearest_rule
+
+    def _in_order_of_time(self, to_s: float) -> Iterator[tuple[Reached, Mode]]:
+        """Merge the searches of all travel modes, each member by where they are now."""
+        site = self.found.site
+        if site is None:
+            return iter(())
+        roads, closed = self.world.roads, self.state.closed_roads
+        modes = self.world.roster.modes(self.state.area_id)
+        searches = [self._of_mode(roads.travel_field(site, m, closed), to_s) for m in modes]
+        if len(searches) == 1:
+            return searches[0]
+        return merge(*searches, key=lambda found: (found[0].eta_s, found[0].member_id))
+
+    def _of_mode(self, travel_field: Field, to_s: float) -> Iterator[tuple[Reached, Mode]]:
+        since_ms = oldest_fix_ms(self.rules, self.found.at_ms)
+        mode = travel_field.mode
+        for reached in travel_field.members(
+            self.world.live, to_s, fresh_since_ms=since_ms, wanted=self.count
+        ):
+            yield reached, mode

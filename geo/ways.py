@@ -1,0 +1,55 @@
+"""Ways along the roads: what a search by travel time answers with."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from xiaohe.geo.geometry import Spot
+from xiaohe.geo.network import Network
+from xiaohe.geo.roads import LonLat
+
+
+class Travel(NamedTuple):
+    """How long and how far it is to the site by the quickest way."""
+
+    eta_s: float
+    distance_m: float
+
+
+class Reached(NamedTuple):
+    """A member met by the search; ``from_post`` if at the post, not at the last fix."""
+
+    member_id: str
+    eta_s: float
+    distance_m: float
+    spot: Spot
+    from_post: bool
+
+
+class Leg(NamedTuple):
+    """Part of one edge, travelled from one share of it to another."""
+
+    edge: int
+    road_id: str
+    from_frac: float
+    to_frac: float
+    time_s: float
+    length_m: float
+
+
+def roads_of(legs: Iterable[Leg]) -> tuple[str, ...]:
+    """Return the road_ids of legs in a row, repeats joined."""
+    roads: list[str] = []
+    for leg in legs:
+        if not roads or roads[-1] != leg.road_id:
+            roads.append(leg.road_id)
+    return tuple(roads)
+
+
+def points_of(network: Network, legs: Iterable[Leg]) -> list[LonLat]:
+    """Return the points (lon, lat) along legs in a row."""
+    points: list[LonLat] = []
+    for leg in legs:
+        for point in network.shapes.between(leg.edge, leg.from_frac, leg.to_frac):
+            if not points or points[-1] != point:
+                points.append(point)
+    return points
