@@ -15,7 +15,6 @@ from xiaohe.dispatch.policy import Rules
 from xiaohe.dispatch.ranking import OWNER, LookedAt, Option, Ranking, ranked
 from xiaohe.dispatch.state import AreaState, Incident
 from xiaohe.dispatch.world import World
-from xiaohe.geo.live import Sighting
 
 CONSIDERED = 5
 """Members who may go that a choice looks at: the one who goes, and who would have gone else."""
@@ -108,7 +107,10 @@ def chosen(
     assert site is not None, "where there is an option there is a way to somewhere"
     travel_field = world.roads.travel_field(site, option.mode, ranking.closed_roads)
     told = _told(ranking, option)
-    candidates = _candidates(world, ranking, told)
+    rules = {each.member_id: each.rule for each in ranking.options}
+    candidates = tuple(
+        [_candidate(seen, rules.get(seen.member_id), ranking.at_ms) for seen in told]
+    )
     why = Why(
         rule=option.rule,
         candidates=candidates,
@@ -167,45 +169,28 @@ def _left_out(ranking: Ranking, told: list[LookedAt]) -> dict[str, int]:
     return dict(sorted(counted.items()))
 
 
-def _candidates(world: World, ranking: Ranking, told: list[LookedAt]) -> tuple[Candidate, ...]:
-    rules = {option.member_id: option.rule for option in ranking.options}
-    places = world.roads.network.shapes.points_at([s.reached.spot for s in told if s.reached])
-    at = iter(places.round(PLACE_DECIMALS).tolist())
-    sightings = world.live.sightings([seen.member_id for seen in told])
-    return tuple(
-        _candidate(
-            seen,
-            sighting,
-            rules.get(seen.member_id),
-            None if seen.reached is None else Position(*next(at)),
-            ranking.at_ms,
-        )
-        for seen, sighting in zip(told, sightings, strict=True)
-    )
-
-
-def _candidate(
-    seen: LookedAt, sighting: Sighting, rule: str | None, place: Position | None, at_ms: int
-) -> Candidate:
-    reached, at_post = seen.reached, seen.reached is not None and seen.reached.from_post
+def _candidate(seen: LookedAt, rule: str | None, at_ms: int) -> Candidate:
+    reached, excluded = seen.reached, None if seen.excluded is None else str(seen.excluded)
+    if reached is None:
+        return Candidate(seen.member_id, None, excluded, None, rule, seen.mode)
     fix_age_s = accuracy_m = None
-    if not at_post and sighting.fix_ms is not None:
-        fix_age_s = max(0.0, round((at_ms - sighting.fix_ms) / 1000, ETA_DECIMALS))
-        accuracy_m = sighting.accuracy_m
+    if not reached.from_post and reached.fix_ms is not None:
+        fix_age_s = max(0.0, round((at_ms - reached.fix_ms) / 1000, ETA_DECIMALS))
+        accuracy_m = reached.accuracy_m
     # How long the way was from where somebody was long ago says nothing.
-    known = reached if seen.excluded is not Excluded.STALE_FIX else None
+    known = seen.excluded is not Excluded.STALE_FIX
     return Candidate(
-        member_id=seen.member_id,
-        eta_s=None if known is None else round(known.eta_s, ETA_DECIMALS),
-        excluded=None if seen.excluded is None else str(seen.excluded),
-        distance_m=None if known is None else round(known.distance_m, ETA_DECIMALS),
-        rule=rule,
-        mode=seen.mode,
-        place=place,
-        at_post=at_post,
-        fix_age_s=fix_age_s,
-        accuracy_m=accuracy_m,
-        trusted=at_post or sighting.trusted,
+        seen.member_id,
+        round(reached.eta_s, ETA_DECIMALS) if known else None,
+        excluded,
+        round(reached.distance_m, ETA_DECIMALS) if known else None,
+        rule,
+        seen.mode,
+        Position(round(reached.lon, PLACE_DECIMALS), round(reached.lat, PLACE_DECIMALS)),
+        reached.from_post,
+        fix_age_s,
+        accuracy_m,
+        reached.from_post or reached.trusted,
     )
 
 

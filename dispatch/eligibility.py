@@ -62,7 +62,8 @@ class Eligibility:
     def __init__(
         self, state: AreaState, world: World, incident: Incident, rules: Rules, at_ms: int
     ) -> None:
-        self._state, self._world, self._rules, self._at_ms = state, world, rules, at_ms
+        self._state, self._world, self._at_ms = state, world, at_ms
+        self._oldest_ms = oldest_fix_ms(rules, at_ms)
         self._forces = incident.forces or rules.forces
         self._skills = incident.skills
         self._tried = _tried(incident)
@@ -90,9 +91,11 @@ class Eligibility:
 
     def _can_be_placed(self, member_id: str) -> bool:
         """A member without a fresh fix stands at their post, if they have one."""
-        if has_fresh_fix(self._world, member_id, self._rules, self._at_ms):
+        live = self._world.live
+        fixed_ms = live.fixed_ms(member_id)
+        if fixed_ms is not None and fixed_ms >= self._oldest_ms:
             return True
-        return self._world.live.post(member_id) is not None
+        return live.post(member_id) is not None
 
 
 def exclusion(

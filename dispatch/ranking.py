@@ -4,7 +4,6 @@ It meets the members in the order of their travel time. Owners of the road and t
 before others, but only while they can still be there within the arrival window.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from math import inf
@@ -12,9 +11,8 @@ from typing import Final, NamedTuple
 
 from xiaohe.dispatch.eligibility import Eligibility, Excluded, oldest_fix_ms
 from xiaohe.dispatch.policy import Rules
-from xiaohe.dispatch.roster import Member
 from xiaohe.dispatch.state import AreaState, Incident
-from xiaohe.dispatch.world import Field, World
+from xiaohe.dispatch.world import Walk, World
 from xiaohe.geo.roads import Mode
 from xiaohe.geo.snap import Site
 from xiaohe.geo.ways import Reached
@@ -117,12 +115,14 @@ class _Search:
         self.owners = self._fit_owners()
         self.owners_left = set(self.owners)
         self._team: frozenset[str] | None = None
+        self._fit_team: frozenset[str] | None = None
 
     def ranking(self) -> Ranking:
         """Search within the window first: most often nobody farther away is asked for."""
         found = self.found
+        walks = self._walks()
         within_s = max(0.0, found.in_time_s)
-        if not self._search(0.0, within_s) and not self._search(within_s, inf):
+        if not self._search(walks, within_s) and not self._search(walks, inf):
             found.searched_s = None
         self.options.sort(key=lambda option: ORDER_OF_RULES[option.rule])
         found.options = tuple(self.options)
@@ -146,25 +146,36 @@ class _Search:
 
     @property
     def team(self) -> frozenset[str]:
-        """The squad that answers for the road: looked up only where no owner is found first."""
+        """The squad that answers for the road: looked up only where it is asked for."""
         if self._team is None:
-            members: tuple[Member, ...] = ()
+            self._team = frozenset()
             if self.road_id is not None:
                 members = self.world.roster.team_members(self.road_id, self.state.area_id)
-            self._team = frozenset(member.member_id for member in members)
+                self._team = frozenset(member.member_id for member in members)
         return self._team
 
-    def _search(self, from_s: float, to_s: float) -> bool:
-        """Look at those so many seconds away; tell whether that was enough."""
-        for reached, mode in self._in_order_of_time(to_s):
-            if reached.eta_s <= from_s and from_s > 0.0:
-                continue
+    @property
+    def fit_team(self) -> frozenset[str]:
+        """Those of the squad who may be sent."""
+        if self._fit_team is None:
+            members = map(self.world.roster.get, self.team)
+            self._fit_team = frozenset(
+                m.member_id
+                for m in members
+                if m is not None and self.eligibility.exclusion(m) is None
+            )
+        return self._fit_team
+
+    def _search(self, walks: list[Walk], to_s: float) -> bool:
+        """Go on looking at members up to so many seconds away; tell whether that was enough."""
+        found = [walk.until(to_s) for walk in walks]
+        for reached in found[0] if len(found) == 1 else merge(*found, key=_by_time):
             if self._is_enough(reached.eta_s):
                 return True
-            self._look_at(reached, mode)
+            self._look_at(reached)
             self.found.searched_s = reached.eta_s
         if to_s < inf and self._is_enough(to_s):
-            self.found.searched_s = max(0.0, to_s)
+            self.found.searched_s = to_s
             return True
         return False
 
@@ -172,62 +183,51 @@ class _Search:
         """Tell whether nobody farther away than this need be looked at."""
         if not self.options:
             return False
-        in_time = next_s <= self.found.in_time_s
-        if in_time and (self.owners_left or (not self._has(OWNER) and self._team_is_left())):
+        if next_s > self.found.in_time_s:
+            if len(self.options) >= self.count:
+                return True
+            nearest_s = min(option.eta_s for option in self.options)
+            return next_s > max(self.found.in_time_s, RUNNERS_UP_REACH * nearest_s)
+        if len(self.options) < self.count or self.owners_left:
             return False
-        if len(self.options) >= self.count:
-            return True
-        farthest_s = max(self.found.in_time_s, RUNNERS_UP_REACH * self.options[0].eta_s)
-        return next_s > farthest_s
+        return self._has(OWNER) or self._has(TEAM) or self.fit_team <= self.seen
 
     def _has(self, rule: str) -> bool:
         return any(option.rule == rule for option in self.options)
 
-    def _team_is_left(self) -> bool:
-        """Tell whether somebody of the squad who may go has not been met yet."""
-        if self._has(TEAM):
-            return False
-        roster = self.world.roster
-        left = (roster.get(member_id) for member_id in self.team - self.seen)
-        return any(m is not None and self.eligibility.exclusion(m) is None for m in left)
-
-    def _look_at(self, reached: Reached, mode: Mode) -> None:
+    def _look_at(self, reached: Reached) -> None:
         member_id = reached.member_id
         member = self.world.roster.get(member_id)
         if member is None or member_id in self.seen:
             return
         self.seen.add(member_id)
         self.owners_left.discard(member_id)
-        reason = self.eligibility.exclusion(member)
+        reason, mode = self.eligibility.exclusion(member), member.travel_mode
         self.found.looked_at.append(LookedAt(member_id, reason, reached, mode))
         if reason is None:
-            in_time = reached.eta_s <= self.found.in_time_s
+            eta_s = reached.eta_s
+            in_time = eta_s <= self.found.in_time_s
             rule = self._rule(member_id) if in_time else self.nearest_rule
-            self.options.append(
-                Option(member_id, reached.eta_s, reached.distance_m, rule, in_time, reached, mode)
-            )
+            option = Option(member_id, eta_s, reached.distance_m, rule, in_time, reached, mode)
+            self.options.append(option)
 
     def _rule(self, member_id: str) -> str:
         if member_id in self.owners:
             return OWNER
         return TEAM if member_id in self.team else self.nearest_rule
 
-    def _in_order_of_time(self, to_s: float) -> Iterator[tuple[Reached, Mode]]:
-        """Merge the searches of all travel modes, each member by where they are now."""
+    def _walks(self) -> list[Walk]:
+        """Begin a walk through the members of each travel mode, each by where they are now."""
         site = self.found.site
         if site is None:
-            return iter(())
-        roads, closed = self.world.roads, self.state.closed_roads
-        modes = self.world.roster.modes(self.state.area_id)
-        searches = [self._of_mode(roads.travel_field(site, m, closed), to_s) for m in modes]
-        if len(searches) == 1:
-            return searches[0]
-        return merge(*searches, key=lambda found: (found[0].eta_s, found[0].member_id))
-
-    def _of_mode(self, travel_field: Field, to_s: float) -> Iterator[tuple[Reached, Mode]]:
+            return []
+        roads, closed, live = self.world.roads, self.state.closed_roads, self.world.live
         since_ms = oldest_fix_ms(self.rules, self.found.at_ms)
-        mode = travel_field.mode
-        for reached in travel_field.members(
-            self.world.live, to_s, fresh_since_ms=since_ms, wanted=self.count
-        ):
-            yield reached, mode
+        return [
+            roads.travel_field(site, mode, closed).walk(live, since_ms, self.count)
+            for mode in self.world.roster.modes(self.state.area_id)
+        ]
+
+
+def _by_time(reached: Reached) -> tuple[float, str]:
+    return reached.eta_s, reached.member_id

@@ -12,6 +12,7 @@ from math import inf
 from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.roster import Member, Roster
+from xiaohe.geo import compiled_search, search
 from xiaohe.geo.compiled_search import CompiledField, travel_field
 from xiaohe.geo.kernels import COMPILED
 from xiaohe.geo.live import LivePositions
@@ -27,6 +28,7 @@ SITES_KEPT_MAX = 4096
 """Snapped places kept."""
 
 
+Walk = compiled_search.Walk | search.Walk
 Field = CompiledField | TravelField
 """Travel times to a site, by the compiled search or by its twin in plain Python."""
 

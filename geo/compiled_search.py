@@ -14,7 +14,7 @@ import numpy as np
 
 from xiaohe.geo.geometry import Spot
 from xiaohe.geo.kernels import COMPILED
-from xiaohe.geo.live import LivePositions
+from xiaohe.geo.live import NEVER_MS, LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.places import EVERY_PLACE
 from xiaohe.geo.roads import MODES, LonLat, Mode
@@ -25,6 +25,8 @@ from xiaohe.geo.search_kernel import (
     DONE,
     FIELD_FULL,
     FOUND,
+    FOUND_PLACES,
+    FOUND_REALS,
     INT_COLUMNS,
     NO_ROW,
     NO_WAY,
@@ -41,8 +43,8 @@ from xiaohe.geo.search_kernel import (
 from xiaohe.geo.snap import Site
 from xiaohe.geo.ways import Leg, Reached, Travel, points_of
 
-ROWS_MIN: Final = 256
-"""Junctions that a field has room for at first: about what it takes to find the nearest five."""
+ROWS_MIN: Final = 512
+"""Junctions that a field has room for at first: most choices need no more."""
 
 FOUND_MIN: Final = 32
 """Members that one call of the kernel may find at first."""
@@ -96,25 +98,15 @@ class CompiledField:
     ) -> Iterator[Reached]:
         """Yield the field's mode's members who can reach the site, by (eta_s, member_id).
 
-        ``wanted`` is how many are looked for at a time.
+        ``wanted`` is how many are looked for at a time, at first.
         """
-        if self._at is None:
-            return
-        since_ms = EVERY_PLACE if fresh_since_ms is None else fresh_since_ms
-        query = _Query()
-        ids = live.ids
-        met: set[int] = set()
-        over = False
-        while not over:
-            found = self._meet(live, query, since_ms, limit_s, wanted)
-            over = bool(query.counts[OVER])
-            # Those of equal times come together, in no order.
-            found.sort(key=lambda at: (at[0], ids[at[3] >> 1]))
-            for eta_s, metres, frac, place, edge in found:
-                if place not in met:
-                    met.add(place)
-                    spot = Spot(edge, frac)
-                    yield Reached(ids[place >> 1], eta_s, metres, spot, bool(place & 1))
+        return self.walk(live, fresh_since_ms, wanted).until(limit_s)
+
+    def walk(
+        self, live: LivePositions, fresh_since_ms: int | None = None, wanted: int = WANTED
+    ) -> "Walk":
+        """Begin to go through the members, as ``members`` does, and stop for each limit asked."""
+        return Walk(self, live, fresh_since_ms, wanted)
 
     def legs(self, spot: Spot) -> tuple[Leg, ...]:
         """Return the quickest way from ``spot`` to the site, edge by edge; () without one."""
@@ -191,16 +183,18 @@ class CompiledField:
 
     # --- asking the kernels
 
-    def _meet(
-        self, live: LivePositions, query: "_Query", since_ms: int, limit_s: float, wanted: int
-    ) -> list["_Found"]:
-        """Return the next ones found."""
-        assert self._at is not None, "without a site nobody is met"
-        places = live.places
+    def meet(self, live: LivePositions, query: "_Query", asked: tuple[Any, ...]) -> None:
+        """Let the kernel find the next members; they are in ``query`` then."""
+        if self._at is None:
+            query.counts[OVER] = 1
+            return
+        asked = (*self._at, self._mode, *asked)
+        shapes, places = self.network.shapes, live.places
         people = (
-            places.head, places.following, places.edge_of, places.frac_of, live.fix_ms, live.modes
+            shapes.start, shapes.degrees, shapes.along_m,
+            places.head, places.following, places.edge_of, places.frac_of,
+            live.fix_ms, live.suspect_ms, live.fixes, live.modes,
         )  # fmt: skip
-        asked = (*self._at, self._mode, since_ms, limit_s, wanted)
         while True:
             full = meet_members(*(*self._graph, *self._tables, *people, *query.tables, *asked))
             if full == FIELD_FULL:
@@ -208,7 +202,7 @@ class CompiledField:
             elif full == QUERY_FULL:
                 query.double()
             else:
-                return query.taken()
+                return
 
     def _quickest(self, spot: Spot, limit_s: float) -> tuple[float, float, int, int] | None:
         """Return (seconds, metres, row, arc) as the kernel does; None without a way."""
@@ -247,6 +241,56 @@ class CompiledField:
         return Leg(edge, self.network.road_of(edge), from_frac, to_frac, time_s, length_m)
 
 
+class Walk:
+    """A walk through the members in the order of their travel time, from limit to limit.
+
+    ``live`` should not change while it goes on.
+    """
+
+    def __init__(
+        self, field: CompiledField, live: LivePositions, fresh_since_ms: int | None, wanted: int
+    ) -> None:
+        """Stand at the site; the first ``wanted`` are looked for at once, then twice as many."""
+        self._field, self._live = field, live
+        self._since_ms = EVERY_PLACE if fresh_since_ms is None else fresh_since_ms
+        self._wanted = wanted
+        self._query = _Query()
+        self._met: set[int] = set()
+
+    def until(self, limit_s: float) -> Iterator[Reached]:
+        """Yield those who are next, up to ``limit_s``; a later call goes on from there."""
+        query, ids, met = self._query, self._live.ids, self._met
+        query.counts[OVER] = 0
+        while not query.counts[OVER]:
+            self._field.meet(self._live, query, (self._since_ms, limit_s, self._wanted))
+            self._wanted *= 2
+            found = query.taken()
+            # Those of equal times come together, in no order.
+            found.sort(key=lambda at: (at[0], ids[at[6] >> 1]))
+            for each in found:
+                place = each[6]
+                if place not in met:
+                    met.add(place)
+                    yield _reached(ids[place >> 1], each)
+
+
+def _reached(member_id: str, found: "_Found") -> Reached:
+    eta_s, metres, frac, lon, lat, accuracy_m, place, edge, fix_ms, suspect_ms = found
+    seen = fix_ms != NEVER_MS
+    return Reached(
+        member_id,
+        eta_s,
+        metres,
+        Spot(edge, frac),
+        bool(place & 1),
+        lon,
+        lat,
+        fix_ms if seen else None,
+        accuracy_m if seen and accuracy_m == accuracy_m else None,  # noqa: PLR0124 - not nan
+        suspect_ms == NEVER_MS,
+    )
+
+
 class _Query:
     """One walk through the members: how far it has come, and who was met on the way."""
 
@@ -254,8 +298,8 @@ class _Query:
         self.counts = np.zeros(QUERY_COUNTS, dtype=np.int64)
         self._waiting_reals = np.empty((WAITING_MIN, 2), dtype=np.float64)
         self._waiting_places = np.empty(WAITING_MIN, dtype=np.int64)
-        self._found_reals = np.empty((FOUND_MIN, 3), dtype=np.float64)
-        self._found_places = np.empty((FOUND_MIN, 2), dtype=np.int64)
+        self._found_reals = np.empty((FOUND_MIN, FOUND_REALS), dtype=np.float64)
+        self._found_places = np.empty((FOUND_MIN, FOUND_PLACES), dtype=np.int64)
 
     @property
     def tables(self) -> tuple[Any, ...]:
@@ -281,8 +325,8 @@ class _Query:
         return [(*real, *place) for real, place in zip(reals, places, strict=True)]
 
 
-_Found = tuple[float, float, float, int, int]
-"""A member found: (eta_s, metres, frac, place, edge)."""
+_Found = tuple[float, float, float, float, float, float, int, int, int, int]
+"""A member found: (eta_s, metres, frac, lon, lat, accuracy_m, place, edge, fix_ms, suspect_ms)."""
 
 
 def travel_field(

@@ -5,7 +5,6 @@ length, 0 at the first point of the piece and 1 at the last.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from xiaohe.geo.kernels import kernel
+from xiaohe.geo.kernels import inlined
 from xiaohe.geo.projection import Projection, ground_distances_m
 from xiaohe.geo.roads import LonLat, RoadPiece
 
@@ -82,16 +81,6 @@ class EdgeShapes:
         along = self.along_m[first : last + 1]
         return self._interpolate(first, last, spot.frac * float(along[-1]))
 
-    def points_at(self, spots: Sequence[Spot]) -> NDArray[np.float64]:
-        """Return the (lon, lat) of many spots, (n, 2)."""
-        points = np.empty((len(spots), 2), dtype=np.float64)
-        if spots:
-            edges, fracs = zip(*spots, strict=True)
-            _points_at(
-                self.start, self.degrees, self.along_m, np.array(edges), np.array(fracs), points
-            )
-        return points
-
     def between(self, edge: int, from_frac: float, to_frac: float) -> list[LonLat]:
         """Return the points from one share of an edge to another, in the order of travel."""
         low, high = min(from_frac, to_frac), max(from_frac, to_frac)
@@ -121,26 +110,26 @@ class EdgeShapes:
         return lon1 + share * (lon2 - lon1), lat1 + share * (lat2 - lat1)
 
 
-@kernel
-def _points_at(
+@inlined
+def interpolate(
     start: NDArray[np.int64],
     degrees: NDArray[np.float64],
     along_m: NDArray[np.float64],
-    edges: NDArray[np.int64],
-    fracs: NDArray[np.float64],
-    points: NDArray[np.float64],
-) -> None:
-    """Write the points of spots: each on the stretch between the two points around it."""
-    for n in range(edges.size):
-        first, last = start[edges[n]], start[edges[n] + 1] - 1
-        at_m = fracs[n] * along_m[last]
-        i = first
-        while i < last - 1 and along_m[i + 1] <= at_m:
-            i += 1
-        step_m = along_m[i + 1] - along_m[i]
-        share = min(max((at_m - along_m[i]) / step_m, 0.0), 1.0) if step_m > 0.0 else 0.0
-        for axis in range(2):
-            points[n, axis] = degrees[i, axis] + share * (degrees[i + 1, axis] - degrees[i, axis])
+    edge: int,
+    frac: float,
+) -> tuple[float, float]:
+    """Return the (lon, lat) of a spot: between the two points of the edge around it."""
+    first, last = start[edge], start[edge + 1] - 1
+    at_m = frac * along_m[last]
+    i = first
+    while i < last - 1 and along_m[i + 1] <= at_m:
+        i += 1
+    step_m = along_m[i + 1] - along_m[i]
+    share = min(max((at_m - along_m[i]) / step_m, 0.0), 1.0) if step_m > 0.0 else 0.0
+    if share == 1.0:
+        return degrees[i + 1, 0], degrees[i + 1, 1]
+    lon = degrees[i, 0] + share * (degrees[i + 1, 0] - degrees[i, 0])
+    return lon, degrees[i, 1] + share * (degrees[i + 1, 1] - degrees[i, 1])
 
 
 class EdgeIndex:

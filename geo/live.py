@@ -10,7 +10,7 @@ on the street. A post off such a road is held for the nearest point that the mod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,15 @@ ACCURACY_COUNTED_MAX_M: Final = 500.0
 SLOTS_MIN: Final = 64
 """Room that an area starts with; it doubles when it is full."""
 
-NO_SLOT: Final = -1
-"""Instead of a slot: nobody has this id."""
-
 NEVER_MS: Final = EVERY_PLACE + 1
 """Instead of the time of a fix: there has been none."""
+
+# Columns of a fix.
+LON, LAT, ACCURACY_M, SPEED_MPS, COURSE_DEG, OFF_ROAD_M = range(6)
+COLUMNS = 6
+
+_SUSPECT_COLUMNS = 3
+"""Of a suspect fix: lon, lat, accuracy_m."""
 
 Numbers = NDArray[np.float64]
 
@@ -85,18 +89,11 @@ class Track:
         return self.fix_ms if self.suspect is None else self.suspect.fix_ms
 
 
-class Sighting(NamedTuple):
-    """When and how well a member was last believed to be seen: the part of a track that tells."""
-
-    fix_ms: int | None
-    accuracy_m: float | None
-    trusted: bool
-
-
 class LivePositions:
     """Tracks and posts of an area's members; mutable, for one owner.
 
-    ``places`` (who stands on which edge), ``fix_ms`` and ``modes`` (slots,) are for the search.
+    ``places`` (who stands on which edge), ``ids``, ``modes``, ``fix_ms``, ``suspect_ms`` (slots,)
+    and ``fixes`` (slots, columns) are for the search to read.
     """
 
     def __init__(self, snapper: Snapper, mode: Mode = "ebike") -> None:
@@ -113,8 +110,8 @@ class LivePositions:
         self.places = Places(snapper.network.edge_count, SLOTS_MIN)
         self.modes = np.zeros(SLOTS_MIN, dtype=np.int8)
         self.fix_ms = np.full(SLOTS_MIN, NEVER_MS, dtype=np.int64)
-        self._suspect_ms = np.full(SLOTS_MIN, NEVER_MS, dtype=np.int64)
-        self._fixes = np.full((SLOTS_MIN, _COLUMNS), nan)
+        self.suspect_ms = np.full(SLOTS_MIN, NEVER_MS, dtype=np.int64)
+        self.fixes = np.full((SLOTS_MIN, COLUMNS), nan)
         self._suspects = np.full((SLOTS_MIN, _SUSPECT_COLUMNS), nan)
 
     def __len__(self) -> int:
@@ -137,7 +134,7 @@ class LivePositions:
         post = self._posts.get(member_id)
         self._stand(2 * slot + 1, None if post is None else self._network.usable(post.spot, mode))
         if self.fix_ms[slot] != NEVER_MS:
-            lon, lat = self._fixes[slot, : _LAT + 1].tolist()
+            lon, lat = self.fixes[slot, : LAT + 1].tolist()
             self._match(slot, lon, lat)
 
     def move(
@@ -203,7 +200,7 @@ class LivePositions:
         self._posts.pop(member_id, None)
         self._stand(2 * slot, None)
         self._stand(2 * slot + 1, None)
-        self.fix_ms[slot] = self._suspect_ms[slot] = NEVER_MS
+        self.fix_ms[slot] = self.suspect_ms[slot] = NEVER_MS
         self.ids[slot] = ""
         self._free.append(slot)
 
@@ -212,7 +209,7 @@ class LivePositions:
         slot = self._slot_of.get(member_id)
         if slot is None or self.fix_ms[slot] == NEVER_MS:
             return None
-        lon, lat, accuracy_m, speed_mps, course_deg, off_road_m = self._fixes[slot].tolist()
+        lon, lat, accuracy_m, speed_mps, course_deg, off_road_m = self.fixes[slot].tolist()
         edge = int(self.places.edge_of[2 * slot])
         on_road = edge != NOWHERE
         return Track(
@@ -227,20 +224,6 @@ class LivePositions:
             off_road_m=_stated(off_road_m),
             suspect=self._suspect(slot),
         )
-
-    def sightings(self, member_ids: Sequence[str]) -> list[Sighting]:
-        """Return the sightings of members, all at once, in the order given."""
-        slots = [self._slot_of.get(member_id, NO_SLOT) for member_id in member_ids]
-        fix_ms, suspect_ms = self.fix_ms[slots].tolist(), self._suspect_ms[slots].tolist()
-        accuracy_m = self._fixes[slots, _ACCURACY_M].tolist()
-        return [
-            Sighting(None, None, True)
-            if slot == NO_SLOT or fixed == NEVER_MS
-            else Sighting(fixed, _stated(accuracy), suspect == NEVER_MS)
-            for slot, fixed, suspect, accuracy in zip(
-                slots, fix_ms, suspect_ms, accuracy_m, strict=True
-            )
-        ]
 
     def fixed_ms(self, member_id: str) -> int | None:
         """Return the time of a member's last believed fix; None without one."""
@@ -303,8 +286,8 @@ class LivePositions:
         self.modes = np.concatenate((self.modes, np.zeros(more, dtype=np.int8)))
         never = np.full(more, NEVER_MS, dtype=np.int64)
         self.fix_ms = np.concatenate((self.fix_ms, never))
-        self._suspect_ms = np.concatenate((self._suspect_ms, never))
-        self._fixes = np.concatenate((self._fixes, np.full((more, _COLUMNS), nan)))
+        self.suspect_ms = np.concatenate((self.suspect_ms, never))
+        self.fixes = np.concatenate((self.fixes, np.full((more, COLUMNS), nan)))
         self._suspects = np.concatenate((self._suspects, np.full((more, _SUSPECT_COLUMNS), nan)))
 
     def _stand(self, place: int, spot: Spot | None) -> None:
@@ -314,7 +297,7 @@ class LivePositions:
             self.places.put(place, spot.edge, spot.frac)
 
     def _suspect(self, slot: int) -> Fix | None:
-        suspect_ms = int(self._suspect_ms[slot])
+        suspect_ms = int(self.suspect_ms[slot])
         if suspect_ms == NEVER_MS:
             return None
         lon, lat, accuracy_m = self._suspects[slot].tolist()
@@ -335,32 +318,32 @@ class LivePositions:
         """Take one fix; tell whether it was news."""
         known_ms = int(self.fix_ms[slot])
         if known_ms != NEVER_MS:
-            if fix_ms <= max(known_ms, int(self._suspect_ms[slot])):
+            if fix_ms <= max(known_ms, int(self.suspect_ms[slot])):
                 return False
             if not self._is_believable(slot, lon, lat, fix_ms, accuracy_m):
-                self._suspect_ms[slot] = fix_ms
+                self.suspect_ms[slot] = fix_ms
                 self._suspects[slot] = lon, lat, accuracy_m
                 return True
         self.fix_ms[slot] = fix_ms
-        self._suspect_ms[slot] = NEVER_MS
-        self._fixes[slot, :_OFF_ROAD_M] = lon, lat, accuracy_m, speed_mps, course_deg
+        self.suspect_ms[slot] = NEVER_MS
+        self.fixes[slot, :OFF_ROAD_M] = lon, lat, accuracy_m, speed_mps, course_deg
         self._match(slot, lon, lat)
         return True
 
     def _match(self, slot: int, lon: float, lat: float) -> None:
         """Put a member on the nearest road that their mode can use."""
         near = self.snapper.nearest(lon, lat, mode=MODES[self.modes[slot]])
-        self._fixes[slot, _OFF_ROAD_M] = nan if near is None else near.distance_m
+        self.fixes[slot, OFF_ROAD_M] = nan if near is None else near.distance_m
         self._stand(2 * slot, None if near is None else Spot(near.edge, near.frac))
 
     def _is_believable(
         self, slot: int, lon: float, lat: float, fix_ms: int, accuracy_m: float
     ) -> bool:
         """Say whether a fix can be reached from the last believed one, or from the suspect one."""
-        last = (*self._fixes[slot, : _ACCURACY_M + 1].tolist(), int(self.fix_ms[slot]))
+        last = (*self.fixes[slot, : ACCURACY_M + 1].tolist(), int(self.fix_ms[slot]))
         if self._is_reachable(last, lon, lat, fix_ms, accuracy_m):
             return True
-        suspect_ms = int(self._suspect_ms[slot])
+        suspect_ms = int(self.suspect_ms[slot])
         if suspect_ms == NEVER_MS:
             return False
         suspect = (*self._suspects[slot].tolist(), suspect_ms)
@@ -378,12 +361,6 @@ class LivePositions:
         slack_m = _counted(before_accuracy_m) + _counted(accuracy_m)
         reach_m = self._speed_max_mps * (fix_ms - before_ms) / 1000 + slack_m
         return ground_distance_m(before_lon, before_lat, lon, lat) <= reach_m
-
-
-_LON, _LAT, _ACCURACY_M, _SPEED_MPS, _COURSE_DEG, _OFF_ROAD_M = range(6)
-_COLUMNS = 6
-_SUSPECT_COLUMNS = 3
-"""Of a suspect fix: lon, lat, accuracy_m."""
 
 
 def _stated(value: float) -> float | None:

@@ -17,12 +17,12 @@ may follow it to where it meets an open road, and if the site lies on one, it ma
 where the traveller turns into it. So a closed road is only ever the first or the last stretch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from math import inf
 from typing import Final, NamedTuple
 
-from xiaohe.geo.geometry import Spot
+from xiaohe.geo.geometry import Spot, interpolate
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import BACKWARD, Network
 from xiaohe.geo.places import EVERY_PLACE
@@ -88,7 +88,7 @@ class TravelField:
         limit_s: float = inf,
         *,
         fresh_since_ms: int | None = None,
-        wanted: int = 1,  # noqa: ARG002 - the twin's
+        wanted: int = 1,
     ) -> Iterator[Reached]:
         """Yield the field's mode's members who can reach the site, by (eta_s, member_id).
 
@@ -97,26 +97,16 @@ class TravelField:
         Each comes once, from where ``places.stands_at`` says; without ``fresh_since_ms`` somebody
         with both a fix and a post comes once for each. ``wanted`` is a hint to the compiled twin.
         """
-        if self._at is None:
-            return
-        waiting: list[_Waiting] = []
-        met: set[tuple[str, bool]] = set()
-        since_ms = EVERY_PLACE if fresh_since_ms is None else fresh_since_ms
-        self._meet_on_site_edge(live, since_ms, waiting)
-        index = 0
-        while True:
-            next_s = self._settle(index)
-            while waiting and waiting[0][0] < next_s:
-                eta_s, member_id, from_post, metres, edge, frac = heappop(waiting)
-                if eta_s > limit_s:
-                    return
-                if (member_id, from_post) not in met:
-                    met.add((member_id, from_post))
-                    yield Reached(member_id, eta_s, metres, Spot(edge, frac), from_post)
-            if next_s > limit_s or next_s == inf:
-                return
-            self._meet(self._order[index], live, since_ms, waiting)
-            index += 1
+        return self.walk(live, fresh_since_ms, wanted).until(limit_s)
+
+    def walk(
+        self,
+        live: LivePositions,
+        fresh_since_ms: int | None = None,
+        wanted: int = 1,  # noqa: ARG002 - as in members
+    ) -> "Walk":
+        """Begin to go through the members, as ``members`` does, and stop for each limit asked."""
+        return Walk(self, live, fresh_since_ms)
 
     def legs(self, spot: Spot) -> tuple[Leg, ...]:
         """Return the quickest way from ``spot`` to the site, edge by edge; () without one."""
@@ -179,13 +169,6 @@ class TravelField:
                     self._step(base + tail, key, arc, time_s + step_s)
         for key in reached:
             self._offer(key - base, self._time_s[key], self._metres[key], _NO_ARC, key)
-
-    def _settle(self, index: int) -> float:
-        """Grow until ``index`` junctions and one more are settled; return the time of that one."""
-        while len(self._order) <= index:
-            if not self._grow():
-                return inf
-        return self._time_s[self._order[index]]
 
     def _grow(self) -> bool:
         """Settle the next junction; False when all that can be reached are settled."""
@@ -314,39 +297,111 @@ class TravelField:
         length_m = share * self._lengths_m[edge]
         return Leg(edge, self.network.road_of(edge), from_frac, to_frac, time_s, length_m)
 
-    # --- members
+    # --- members, for ``Walk``
 
-    def _meet_on_site_edge(
-        self, live: LivePositions, since_ms: int, waiting: "list[_Waiting]"
-    ) -> None:
-        """Let those on the site's own edge come straight along it."""
-        assert self._at is not None
-        for member_id, frac, from_post in live.on_edge(self._at.edge, self.mode, since_ms):
-            way = self._straight(self._at.edge, frac)
-            if way is not None:
-                entry = (way.time_s, member_id, from_post, way.metres, self._at.edge, frac)
-                heappush(waiting, entry)
+    def settle(self, index: int) -> float:
+        """Grow until ``index`` junctions and one more are settled; return the time of that one."""
+        while len(self._order) <= index:
+            if not self._grow():
+                return inf
+        return self._time_s[self._order[index]]
 
-    def _meet(
-        self, key: _Key, live: LivePositions, since_ms: int, waiting: "list[_Waiting]"
-    ) -> None:
-        """Let those come who stand on an edge that leads to a junction just settled."""
+    def straight_from(self, frac: float) -> tuple[float, float] | None:
+        """Return (seconds, metres) along the site's own edge, where it may be travelled so."""
+        assert self._at is not None, "without a site there is no edge of it"
+        way = self._straight(self._at.edge, frac)
+        return None if way is None else (way.time_s, way.metres)
+
+    @property
+    def site_edge(self) -> int | None:
+        """The edge of the site; None where the mode gets to no road near it."""
+        return None if self._at is None else self._at.edge
+
+    def approaches(self, index: int) -> "Iterator[_Approach]":
+        """Yield the edges that lead to a settled junction."""
+        key = self._order[index]
         layer, node = divmod(key, self._nodes)
+        here_s, here_m = self._time_s[key], self._metres[key]
         for _tail, arc, step_s in self._entering[node]:
-            edge = arc >> 1
-            people = live.on_edge(edge, self.mode, since_ms)
-            if not people or (layer and self._layer_of.get(edge, 0) != layer):
-                continue
-            for member_id, frac, from_post in people:
-                share = frac if arc & 1 else 1.0 - frac
-                if share == 0.0:
-                    eta_s = self._time_s[key]
-                elif step_s < inf:
-                    eta_s = self._time_s[key] + share * step_s
-                else:
-                    continue
-                metres = self._metres[key] + share * self._lengths_m[edge]
-                heappush(waiting, (eta_s, member_id, from_post, metres, edge, frac))
+            if not layer or self._layer_of.get(arc >> 1, 0) == layer:
+                yield arc, here_s, here_m, step_s, self._lengths_m[arc >> 1]
+
+
+_Approach = tuple[int, float, float, float, float]
+"""An edge towards a junction: (arc, time_s and metres of the junction, step_s, length_m)."""
+
+
+class Walk:
+    """A walk through the members in the order of their travel time, from limit to limit.
+
+    ``live`` should not change while it goes on.
+    """
+
+    def __init__(self, field: TravelField, live: LivePositions, fresh_since_ms: int | None) -> None:
+        """Stand at the site."""
+        self._field, self._live = field, live
+        self._since_ms = EVERY_PLACE if fresh_since_ms is None else fresh_since_ms
+        self._waiting: list[_Waiting] = []
+        self._met: set[tuple[str, bool]] = set()
+        self._index = 0
+        self._meet_on_site_edge()
+
+    def until(self, limit_s: float) -> Iterator[Reached]:
+        """Yield those who are next, up to ``limit_s``; a later call goes on from there."""
+        waiting = self._waiting
+        while True:
+            next_s = self._field.settle(self._index)
+            while waiting and waiting[0][0] < next_s:
+                if waiting[0][0] > limit_s:
+                    return
+                eta_s, member_id, from_post, metres, edge, frac = heappop(waiting)
+                if (member_id, from_post) not in self._met:
+                    self._met.add((member_id, from_post))
+                    yield self._reached(member_id, eta_s, metres, Spot(edge, frac), from_post)
+            if next_s > limit_s or next_s == inf:
+                return
+            for approach in self._field.approaches(self._index):
+                self._meet(*approach)
+            self._index += 1
+
+    def _meet_on_site_edge(self) -> None:
+        edge = self._field.site_edge
+        if edge is None:
+            return
+        for member_id, frac, from_post in self._on(edge):
+            way = self._field.straight_from(frac)
+            if way is not None:
+                heappush(self._waiting, (way[0], member_id, from_post, way[1], edge, frac))
+
+    def _meet(self, arc: int, here_s: float, here_m: float, step_s: float, length_m: float) -> None:
+        for member_id, frac, from_post in self._on(arc >> 1):
+            share = frac if arc & 1 else 1.0 - frac
+            eta_s = here_s if share == 0.0 else here_s + share * step_s
+            if eta_s < inf:
+                metres = here_m + share * length_m
+                heappush(self._waiting, (eta_s, member_id, from_post, metres, arc >> 1, frac))
+
+    def _on(self, edge: int) -> Sequence[tuple[str, float, bool]]:
+        return self._live.on_edge(edge, self._field.mode, self._since_ms)
+
+    def _reached(
+        self, member_id: str, eta_s: float, metres: float, spot: Spot, from_post: bool
+    ) -> Reached:
+        shapes = self._field.network.shapes
+        lon, lat = interpolate(shapes.start, shapes.degrees, shapes.along_m, *spot)
+        track = self._live.track(member_id)
+        return Reached(
+            member_id,
+            eta_s,
+            metres,
+            spot,
+            from_post,
+            lon,
+            lat,
+            None if track is None else track.fix_ms,
+            None if track is None else track.accuracy_m,
+            track is None or track.trusted,
+        )
 
 
 _Waiting = tuple[float, str, bool, float, int, float]

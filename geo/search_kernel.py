@@ -13,8 +13,10 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from xiaohe.geo.geometry import interpolate
 from xiaohe.geo.heap import heap_pop, heap_push
 from xiaohe.geo.kernels import inlined, kernel
+from xiaohe.geo.live import ACCURACY_M
 from xiaohe.geo.places import stands_at
 
 Ints = NDArray[np.int32]
@@ -48,6 +50,9 @@ NO_WAY = -2
 
 NO_ROW = -1
 """In the hash table: nothing is here."""
+
+FOUND_REALS = 6
+FOUND_PLACES = 4
 
 # What a kernel says instead of a row, or of 0.
 EXHAUSTED = -3
@@ -270,11 +275,16 @@ def meet_members(
     heap_reals: Reals,
     heap_keys: Longs,
     counts: Longs,
+    start: Longs,
+    degrees: Reals,
+    along_m: Reals,
     head: Ints,
     following: Ints,
     edge_of: Ints,
     frac_of: Reals,
     fix_ms: Longs,
+    suspect_ms: Longs,
+    fixes: Reals,
     modes: Small,
     waiting_reals: Reals,
     waiting_places: Longs,
@@ -290,11 +300,12 @@ def meet_members(
 ) -> int:
     """Find the next members in the order of their travel time, ``want`` of them or some more.
 
-    They are written to ``found_places`` (place, edge) and ``found_reals`` (eta_s, metres, frac),
-    ``query[FOUND]`` of them, for the caller to take and to set that to 0; all who have the last
-    one's time are among them. ``query`` goes on where it stood; who was found by an earlier call
-    may come again, the first time with the right figures. ``query[OVER]`` says that nobody is left
-    within ``limit_s``. Returns 0, or asks for room: ``FIELD_FULL``, ``QUERY_FULL``.
+    They are written to ``found_places`` (place, edge, fix_ms, suspect_ms) and ``found_reals``
+    (eta_s, metres, frac, lon, lat, accuracy_m), ``query[FOUND]`` of them, for the caller to take
+    and to set that to 0; all who have the last one's time are among them. ``query`` goes on where
+    it stood; who was found by an earlier call may come again, the first time with the right
+    figures. ``query[OVER]`` says that nobody is left within ``limit_s``. Returns 0, or asks for
+    room: ``FIELD_FULL``, ``QUERY_FULL``.
     """
     if not query[BEGUN]:
         if not _meet_on_site_edge(
@@ -315,7 +326,8 @@ def meet_members(
                 return FIELD_FULL
         next_s = inf if row == EXHAUSTED else reals[row, TIME]
         said = _hand_out(
-            edge_of, frac_of, waiting_reals, waiting_places, query, found_reals, found_places,
+            start, degrees, along_m, edge_of, frac_of, fix_ms, suspect_ms, fixes,
+            waiting_reals, waiting_places, query, found_reals, found_places,
             next_s, limit_s, want,
         )  # fmt: skip
         if said != GO_ON:
@@ -350,8 +362,14 @@ def _is_among(found_places: Longs, found: int, place: int) -> bool:
 
 @inlined
 def _hand_out(
+    start: Longs,
+    degrees: Reals,
+    along_m: Reals,
     edge_of: Ints,
     frac_of: Reals,
+    fix_ms: Longs,
+    suspect_ms: Longs,
+    fixes: Reals,
     waiting_reals: Reals,
     waiting_places: Longs,
     query: Longs,
@@ -378,9 +396,13 @@ def _hand_out(
         query[WAITING] = heap_pop(waiting_reals, waiting_places, query[WAITING])
         if _is_among(found_places, found, place):
             continue
-        found_reals[found, 0], found_reals[found, 1] = eta_s, metres
-        found_reals[found, 2] = frac_of[place]
-        found_places[found, 0], found_places[found, 1] = place, edge_of[place]
+        edge, frac, slot = edge_of[place], frac_of[place], place >> 1
+        lon, lat = interpolate(start, degrees, along_m, edge, frac)
+        found_reals[found, 0], found_reals[found, 1], found_reals[found, 2] = eta_s, metres, frac
+        found_reals[found, 3], found_reals[found, 4] = lon, lat
+        found_reals[found, 5] = fixes[slot, ACCURACY_M]
+        found_places[found, 0], found_places[found, 1] = place, edge
+        found_places[found, 2], found_places[found, 3] = fix_ms[slot], suspect_ms[slot]
         query[FOUND] = found + 1
     if next_s > limit_s or next_s == inf:
         query[OVER] = 1

@@ -16,13 +16,23 @@ class Travel(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """A member met by the search; ``from_post`` if at the post, not at the last fix."""
+    """A member met by the search; ``from_post`` if at the post, not at the last fix.
+
+    ``lon`` and ``lat`` are the spot's. ``fix_ms`` and ``accuracy_m`` are those of their last
+    believed fix (None: there is none, or its accuracy was not stated), also of who stands at the
+    post; it is not ``trusted`` while a newer one is doubted.
+    """
 
     member_id: str
     eta_s: float
     distance_m: float
     spot: Spot
     from_post: bool
+    lon: float
+    lat: float
+    fix_ms: int | None
+    accuracy_m: float | None
+    trusted: bool
 
 
 class Leg(NamedTuple):
