@@ -5,6 +5,7 @@ where one follows. All of it is safe to see twice, for after a take-over the las
 positions are read again.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from xiaohe.dispatch.alerts import Distress, take_alert
@@ -34,6 +35,26 @@ ALARM_AGE_MAX_MS: Final = 3_600_000
 def concerns(state: AreaState, member_id: str, fix: Fix) -> bool:
     """Tell whether anything can follow from a fix: nearly always nothing does."""
     return member_id in state.holding or fix.alarm in DISTRESS_ALARMS or len(state.wanting) > 0
+
+
+def concerned(
+    state: AreaState,
+    member_ids: Sequence[str | None],
+    alarms: Sequence[str | None] | None,
+    since: int,
+) -> Iterator[int]:
+    """Give the places, from ``since`` on and in order, of the fixes that ``concerns`` names.
+
+    Of many fixes at once, by whose they are (None: nobody's) and what they alarm of (None: none
+    of them of anything).
+    """
+    places = range(since, len(member_ids))
+    if len(state.wanting) > 0:
+        return iter(places)
+    holders = set(member_ids).intersection(state.holding)
+    if alarms is None:
+        return (at for at in places if member_ids[at] in holders) if holders else iter(())
+    return (at for at in places if member_ids[at] in holders or alarms[at] in DISTRESS_ALARMS)
 
 
 def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:
