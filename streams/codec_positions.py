@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Final
 
 import msgspec
@@ -235,7 +236,24 @@ def _decode_any_positions(area_id: str, found: dict[str, object]) -> PositionsRe
 def _fix_of(item: object, area_id: str) -> Fix:
     if not isinstance(item, dict):
         raise BadInput(Reason.WRONG_TYPE, "each item of batch must be an object")
-    return _fix(typed(item, _WireFix), area_id)
+    return _fix(_wire_of(item), area_id)
+
+
+def _wire_of(item: dict[str, object]) -> _WireFix:
+    """Give what ``typed`` gives, without its detour where all is in the usual form.
+
+    Of a record with one bad object the others are good. No field of a position takes an empty
+    text, so what ``convert`` takes is right unless a number in it is not finite.
+    """
+    try:
+        wire = msgspec.convert(item, _WireFix)
+    except msgspec.ValidationError:
+        return typed(item, _WireFix)
+    numbers_sum = wire.lon + wire.lat + sum(
+        number or 0.0
+        for number in (wire.accuracy_m, wire.speed_mps, wire.course_deg, wire.battery)
+    )
+    return wire if isfinite(numbers_sum) else typed(item, _WireFix)
 
 
 def _fix(wire: _WireFix, area_id: str) -> Fix:
