@@ -249,11 +249,9 @@ def _wire_of(item: dict[str, object]) -> _WireFix:
         wire = msgspec.convert(item, _WireFix)
     except msgspec.ValidationError:
         return typed(item, _WireFix)
-    numbers_sum = wire.lon + wire.lat + sum(
-        number or 0.0
-        for number in (wire.accuracy_m, wire.speed_mps, wire.course_deg, wire.battery)
-    )
-    return wire if isfinite(numbers_sum) else typed(item, _WireFix)
+    others = (wire.accuracy_m, wire.speed_mps, wire.course_deg, wire.battery)
+    total = wire.lon + wire.lat + sum(number or 0.0 for number in others)
+    return wire if isfinite(total) else typed(item, _WireFix)
 
 
 def _fix(wire: _WireFix, area_id: str) -> Fix:
