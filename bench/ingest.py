@@ -23,7 +23,7 @@ from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import parse_rfc3339, rfc3339
 from xiaohe.dispatch.tracking import concerned
-from xiaohe.dispatch.world import RoadMap
+from xiaohe.dispatch.world import RoadMap, World
 from xiaohe.geo.live import LivePositions
 from xiaohe.places import POLICY
 from xiaohe.streams.codec import decode_roster
@@ -136,6 +136,7 @@ class _Station:
         self.engine = AreaEngine(self.partition, shared)
         self.views = MemberViews(self.roster, names)
         self.live = LivePositions(roads.snapper)
+        self.world = World(shared.policy, self.roster, roads, self.live)
         self.state = AreaState(AREA, "peacetime")
         self._offset = 0
 
@@ -259,7 +260,9 @@ def _parts(
         "decode: identifiers": lambda _: are_identifiers(names),
         "decode: times": lambda _: parse_all(texts),
         "whose": lambda columns: members_of(station.roster, station.state, columns, BEGIN_MS),
-        "concerned": lambda columns: list(concerned(station.state, whose, columns.alarms, 0)),
+        "concerned": lambda columns: list(
+            concerned(station.state, station.world, BEGIN_MS, whose, columns.alarms, 0)
+        ),
         "not newer than receipt": lambda columns: np.minimum(columns.fix_ms, BEGIN_MS),
         "touch the views": lambda _: station.views.touch_each(known),
     }

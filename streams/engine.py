@@ -231,16 +231,22 @@ class AreaEngine:
         Whose the fixes are can be asked before, for no fix hands a device to somebody else.
         """
         whose = members_of(self._shared.roster, area.state, fixes, at_ms)
+
+        def deciding(since: int) -> Iterator[int]:
+            if raw.replayed:
+                return iter(())
+            return concerned(area.state, area.world, at_ms, whose, fixes.alarms, since)
+
         begin, end = 0, len(fixes)
-        deciding = iter(()) if raw.replayed else concerned(area.state, whose, fixes.alarms, begin)
+        following = deciding(begin)
         while begin < end:
-            at = next(deciding, end)
+            at = next(following, end)
             for refused in self._move_run(raw, area, fixes, whose, range(begin, at)):
                 yield from alone(refused)
             begin = at + 1
             for step in alone(at) if at < end else ():
                 yield step
-                deciding = concerned(area.state, whose, fixes.alarms, begin)
+                following = deciding(begin)
 
     def _move_run(
         self, raw: Raw, area: _Area, fixes: FixColumns, whose: Sequence[str | None], run: range

@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from tests.streams.station import AREA, Station, member, values
-from xiaohe.dispatch.inputs import Fix
+from xiaohe.dispatch.eligibility import exclusion
+from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.dispatch.tracking import concerned, concerns
+from xiaohe.dispatch.world import World
 from xiaohe.geo.live import Track
 from xiaohe.streams.codec_positions import decode_positions
 from xiaohe.streams.fix_columns import COLUMNS_MIN, FixColumns
@@ -196,23 +198,45 @@ def test_a_call_for_help_that_finds_nobody_is_heard_by_the_next_fix_of_its_recor
     assert "member.dispatched" in told([order])
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_fixes_that_concern_somebody_are_the_same_at_once_and_one_by_one(seed: int) -> None:
-    """Two ways to ask one rule."""
-    story = Story(seed, 0.9 if seed == 0 else 0.0)
-    state = story.run().engine.states()[AREA]
+@pytest.mark.parametrize("busy_share", [0.0, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_only_a_fix_that_can_decide_nothing_is_passed_over(seed: int, busy_share: float) -> None:
+    """Asked of many at once, the rule lets through only whom no waiting incident could get."""
+    story = Story(seed, busy_share)
+    here = story.run()
+    state, world = here.engine.states()[AREA], here.engine._areas[AREA].world
     fixes = [fix | {"lat": 30.3} for fix in story.fixes() if fix["member_id"] is not None]
     record = decode_positions(AREA.encode(), msgspec.json.encode({"batch": (fixes * 2)[:60]}))
     assert isinstance(record.fixes, FixColumns)
-    for alarms in (record.fixes.alarms, None):
-        found = list(concerned(state, record.fixes.member_ids, alarms, 5))
-        assert found == [
-            at
-            for at, fix in enumerate(record.fixes)
-            if at >= 5 and concerns(state, fix.member_id or "", without_alarm(fix, alarms))
-        ]
+    now_ms, ids = here.now_ms, record.fixes.member_ids
+    found = set(concerned(state, world, now_ms, ids, record.fixes.alarms, 5))
+    for at, fix in enumerate(record.fixes):
+        assert fix.member_id is not None
+        one_by_one_too = at >= 5 and concerns(state, fix.member_id, fix)
+        if at in found:
+            assert one_by_one_too
+        elif one_by_one_too:
+            assert not is_wanted(state, world, fix.member_id, now_ms)
 
 
-def without_alarm(fix: Fix, alarms: object) -> Fix:
-    """The fix as it is where no alarms are known."""
-    return msgspec.structs.replace(fix, alarm=None) if alarms is None else fix
+def is_wanted(state: AreaState, world: World, member_id: str, now_ms: int) -> bool:
+    """Whether an incident waits for which only the place of this member could be amiss."""
+    member = world.roster.get(member_id)
+    return member is not None and any(
+        exclusion(state, world, state.incidents[i], member, now_ms) in {None, "stale_fix"}
+        for i in state.wanting
+    )
+
+
+def test_who_cannot_be_sent_is_moved_while_an_incident_waits() -> None:
+    """They decide nothing, and who can be sent is asked with their first fix."""
+    here = Station(*[member(f"m{n:02}", shifts=[]) for n in range(MEMBERS)], member("late"))
+    here.alert("a1", "a", priority=1)
+    assert here.engine.states()[AREA].wanting
+    crowd = [here.fix_value(f"m{n:02}", "b") for n in range(MEMBERS)]
+    here.now_ms += 1_000
+    assert here.send("positions", {"batch": crowd}) == []
+    assert all(tracks(here).values())
+    here.now_ms += 1_000
+    found = here.send("positions", {"batch": [*crowd, here.fix_value("late", "c"), *crowd]})
+    assert [order["member_id"] for order in values(found, "dispatches")] == ["late"]
