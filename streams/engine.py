@@ -203,11 +203,11 @@ class AreaEngine:
             for index, bad_fix in record.bad:
                 yield self._dead_letter(raw, bad_fix.at_index(index), at_ms, epoch)
         area = self._area(record.area_id)
+        places = record.places if record.batched else (None,)
 
-        def alone(at: int) -> Iterator[Step]:
-            index = record.places[at] if record.batched else None
-            step = self._take_fix(raw, index, area, record.fixes[at], at_ms, epoch)
-            return iter(()) if step is None else iter((step,))
+        def alone(at: int) -> Sequence[Step]:
+            step = self._take_fix(raw, places[at], area, record.fixes[at], at_ms, epoch)
+            return () if step is None else (step,)
 
         if isinstance(record.fixes, FixColumns):
             yield from self._take_columns(raw, area, record.fixes, at_ms, alone)
@@ -221,7 +221,7 @@ class AreaEngine:
         area: _Area,
         fixes: FixColumns,
         at_ms: int,
-        alone: Callable[[int], Iterator[Step]],
+        alone: Callable[[int], Sequence[Step]],
     ) -> Iterator[Step]:
         """Take many fixes: those from which something may follow ``alone``, in runs the others.
 
