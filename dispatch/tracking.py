@@ -11,7 +11,7 @@ from typing import Final
 from xiaohe.dispatch.alerts import Distress, take_alert
 from xiaohe.dispatch.answers import arrive
 from xiaohe.dispatch.draft import Draft
-from xiaohe.dispatch.eligibility import Excluded, exclusion
+from xiaohe.dispatch.eligibility import Excluded, exclusion, is_on_duty
 from xiaohe.dispatch.filling import fill
 from xiaohe.dispatch.ids import alarm_alert_id_of
 from xiaohe.dispatch.inputs import Alert, Fix, Position
@@ -72,7 +72,10 @@ def concerned(
 def _is_wanted(state: AreaState, world: World, member_id: str, at_ms: int) -> bool:
     """Tell whether somebody could be sent to a waiting incident, were it known where they are."""
     member = world.roster.get(member_id)
-    return member is not None and any(
+    # Who is off duty is wanted nowhere: not to be asked of each of many incidents that wait.
+    if member is None or not is_on_duty(state, world, member_id, at_ms):
+        return False
+    return any(
         exclusion(state, world, state.incidents[i], member, at_ms) in {None, Excluded.STALE_FIX}
         for i in state.wanting
     )
