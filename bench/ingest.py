@@ -136,6 +136,8 @@ class _Station:
         self.engine = AreaEngine(self.partition, shared)
         self.views = MemberViews(self.roster, names)
         self.live = LivePositions(roads.snapper)
+        for member in self.roster.members(AREA).values():
+            self.live.enrol(member.member_id, member.travel_mode)
         self.world = World(shared.policy, self.roster, roads, self.live)
         self.state = AreaState(AREA, "peacetime")
         self._offset = 0

@@ -66,7 +66,9 @@ def to_wgs84_many(
     compiles it, which takes a second where that has not been kept on disk.
     """
     codes = np.array([_CODES[datum] for datum in datums], dtype=np.int8)
-    return _to_wgs84_all(lon, lat, codes)
+    found_lon, found_lat = lon.copy(), lat.copy()
+    _move_all_to_wgs84(found_lon, found_lat, codes)
+    return found_lon, found_lat
 
 
 def from_wgs84(lon: float, lat: float, datum: Datum) -> tuple[float, float]:
@@ -121,24 +123,21 @@ _bd09_compiled = kernel(_bd09)
 
 
 @kernel
-def _to_wgs84_all(
+def _move_all_to_wgs84(
     lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64], codes: npt.NDArray[np.int8]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Do what ``to_wgs84`` does, for all."""
-    found_lon, found_lat = lon.copy(), lat.copy()
+) -> None:
+    """Do to all what ``to_wgs84`` does, in their place."""
     for i in range(lon.size):
-        if codes[i] == 0 or not _in_china_compiled(lon[i], lat[i]):
+        seen_lon, seen_lat = lon[i], lat[i]
+        if codes[i] == 0 or not _in_china_compiled(seen_lon, seen_lat):
             continue
         is_bd09 = codes[i] == _BD09_CODE
-        guess_lon, guess_lat = lon[i], lat[i]
         if is_bd09:
-            guess_lon -= BD09_SHIFT_LON_DEG
-            guess_lat -= BD09_SHIFT_LAT_DEG
+            lon[i] -= BD09_SHIFT_LON_DEG
+            lat[i] -= BD09_SHIFT_LAT_DEG
         for _ in range(INVERSE_STEPS):
-            seen_lon, seen_lat = _gcj02_compiled(guess_lon, guess_lat)
+            again_lon, again_lat = _gcj02_compiled(lon[i], lat[i])
             if is_bd09:
-                seen_lon, seen_lat = _bd09_compiled(seen_lon, seen_lat)
-            guess_lon += lon[i] - seen_lon
-            guess_lat += lat[i] - seen_lat
-        found_lon[i], found_lat[i] = guess_lon, guess_lat
-    return found_lon, found_lat
+                again_lon, again_lat = _bd09_compiled(again_lon, again_lat)
+            lon[i] += seen_lon - again_lon
+            lat[i] += seen_lat - again_lat
