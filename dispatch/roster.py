@@ -61,6 +61,10 @@ class SortedMembers(Mapping[str, Member]):
         """Count the members."""
         return len(self._ids)
 
+    def strangers(self, ids: Iterable[str | None]) -> set[str | None]:
+        """Give those of many ids that no member has."""
+        return set(ids).difference(self._by_id)
+
     def _add(self, member: Member) -> None:
         if member.member_id not in self._by_id:
             insort(self._ids, member.member_id)
@@ -178,7 +182,7 @@ class Roster:
         """Give the areas that have members, in order."""
         return tuple(sorted(self._areas))
 
-    def members(self, area_id: str) -> Mapping[str, Member]:
+    def members(self, area_id: str) -> SortedMembers:
         """Give an area's members by id, in order: a view, which follows the roster."""
         area = self._areas.get(area_id)
         return SortedMembers() if area is None else area.members

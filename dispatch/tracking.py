@@ -5,17 +5,20 @@ where one follows. All of it is safe to see twice, for after a take-over the las
 positions are read again.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from xiaohe.dispatch.alerts import Distress, take_alert
 from xiaohe.dispatch.answers import arrive
 from xiaohe.dispatch.draft import Draft
+from xiaohe.dispatch.eligibility import Excluded, exclusion, is_on_duty
 from xiaohe.dispatch.filling import fill
 from xiaohe.dispatch.ids import alarm_alert_id_of
 from xiaohe.dispatch.inputs import Alert, Fix, Position
 from xiaohe.dispatch.prediction import predict_by_position
 from xiaohe.dispatch.state import AreaState, Holding, Incident, Order
 from xiaohe.dispatch.times import rfc3339
+from xiaohe.dispatch.world import World
 from xiaohe.geo.projection import ground_distance_m
 
 DISTRESS_ALARMS: Final = frozenset({"sos", "fall"})
@@ -34,6 +37,48 @@ ALARM_AGE_MAX_MS: Final = 3_600_000
 def concerns(state: AreaState, member_id: str, fix: Fix) -> bool:
     """Tell whether anything can follow from a fix: nearly always nothing does."""
     return member_id in state.holding or fix.alarm in DISTRESS_ALARMS or len(state.wanting) > 0
+
+
+def concerned(
+    state: AreaState,
+    world: World,
+    at_ms: int,
+    member_ids: Sequence[str | None],
+    alarms: Sequence[str | None] | None,
+    since: int,
+) -> Iterator[int]:
+    """Give the places, from ``since`` on and in order, of the fixes that may lead to a decision.
+
+    Of many fixes at once, by whose they are (None: nobody's) and what they alarm of (None: none
+    of them of anything). A fix that is passed over has no order to follow and no alarm, and no
+    incident waits that its member could be sent to, wherever they are.
+    """
+    places = range(since, len(member_ids))
+    holders = set(member_ids).intersection(state.holding)
+    if alarms is None and not holders and not state.wanting:
+        return iter(())
+
+    def is_concerned(at: int) -> bool:
+        member_id = member_ids[at]
+        if member_id is None:
+            return False
+        if member_id in holders or (alarms is not None and alarms[at] in DISTRESS_ALARMS):
+            return True
+        return len(state.wanting) > 0 and _is_wanted(state, world, member_id, at_ms)
+
+    return filter(is_concerned, places)
+
+
+def _is_wanted(state: AreaState, world: World, member_id: str, at_ms: int) -> bool:
+    """Tell whether somebody could be sent to a waiting incident, were it known where they are."""
+    member = world.roster.get(member_id)
+    # Who is off duty is wanted nowhere: not to be asked of each of many incidents that wait.
+    if member is None or not is_on_duty(state, world, member_id, at_ms):
+        return False
+    return any(
+        exclusion(state, world, state.incidents[i], member, at_ms) in {None, Excluded.STALE_FIX}
+        for i in state.wanting
+    )
 
 
 def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:

@@ -1,6 +1,8 @@
 """What all decoders share: limits, the key and what it says about the area, the datum."""
 
 import re
+import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +14,11 @@ from xiaohe.streams.typed import typed
 
 KIB = 1024
 
+IDENTIFIER_BYTES_MAX: Final = 64
+
 _IDENTIFIER = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_LETTERS_AND_DIGITS: Final = (string.ascii_letters + string.digits).encode()
+_MARKS: Final = b"._:-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,22 @@ def identifier_of(key: bytes | None, name: str) -> str:
             f"the key is not the bytes of a plain {name} (no quotes, no other serializer)",
         )
     return key.decode()
+
+
+def are_identifiers(names: Sequence[str]) -> bool:
+    """Tell whether all of many texts are identifiers: as the pattern says, and looked at at once.
+
+    Each stands on a line of its own. Nothing but letters, digits and marks may then be left
+    beside as many line ends as there are texts, and no line may be empty or begin with a mark.
+    """
+    if max(map(len, names), default=0) > IDENTIFIER_BYTES_MAX:
+        return False
+    lines = ("\n" + "\n".join(names)).encode(errors="replace") if names else b""
+    if lines.translate(None, _LETTERS_AND_DIGITS + _MARKS) != b"\n" * len(names):
+        return False
+    return not any(b"\n" + mark in lines for mark in (b"\n", b".", b"_", b":", b"-")) and (
+        not lines.endswith(b"\n")
+    )
 
 
 def keyed(found: dict[str, object], name: str, by_key: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.answers import ABOUT_DUTY, TO_AN_ORDER
@@ -21,6 +22,7 @@ from xiaohe.dispatch.roster import Member, Roster
 from xiaohe.dispatch.snapshot import from_rows, pruned, rows
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
+from xiaohe.dispatch.tracking import concerned
 from xiaohe.dispatch.world import RoadMap, Watch, World
 from xiaohe.geo.live import LivePositions
 from xiaohe.streams.bad_input import BadInput
@@ -30,6 +32,7 @@ from xiaohe.streams.codec_common import identifier_of
 from xiaohe.streams.codec_positions import decode_positions
 from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
 from xiaohe.streams.due_rows import DueRow, DueRows, wake_up_call
+from xiaohe.streams.fix_columns import FixColumns
 from xiaohe.streams.member_views import MemberViews
 from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.outputs import named, render
@@ -41,7 +44,7 @@ from xiaohe.streams.step_record import (
     letter_publication,
     undecided_publications,
 )
-from xiaohe.streams.whose_fix import RefusedDevices, member_of
+from xiaohe.streams.whose_fix import RefusedDevices, member_of, members_of
 
 SPOKEN_ON_THE_SPOT: Final = TO_AN_ORDER | ABOUT_DUTY
 """Words of a member whose ``position`` is where they themselves are; of a report or a sighting
@@ -200,19 +203,83 @@ class AreaEngine:
             for index, bad_fix in record.bad:
                 yield self._dead_letter(raw, bad_fix.at_index(index), at_ms, epoch)
         area = self._area(record.area_id)
-        bad_at = {index for index, _ in record.bad}
-        count = len(record.fixes) + len(record.bad)
-        good_at = (index for index in range(count) if index not in bad_at)
-        for index, fix in zip(good_at, record.fixes, strict=True):
-            step = self._take_fix(raw, index if record.batched else None, area, fix, at_ms, epoch)
-            if step is not None and not raw.replayed:
+        places = record.places if record.batched else (None,)
+
+        def alone(at: int) -> Sequence[Step]:
+            step = self._take_fix(raw, places[at], area, record.fixes[at], at_ms, epoch)
+            return () if step is None else (step,)
+
+        if isinstance(record.fixes, FixColumns):
+            yield from self._take_columns(raw, area, record.fixes, at_ms, alone)
+        else:
+            for at in range(len(record.fixes)):
+                yield from alone(at)
+
+    def _take_columns(
+        self,
+        raw: Raw,
+        area: _Area,
+        fixes: FixColumns,
+        at_ms: int,
+        alone: Callable[[int], Sequence[Step]],
+    ) -> Iterator[Step]:
+        """Take many fixes: those from which something may follow ``alone``, in runs the others.
+
+        A run ends before each fix that ``concerned`` names, and that is asked again after every
+        decision. As nothing is decided within a run, nobody can see that its fixes are moved at
+        once: decisions and live positions are those of one fix after the other, to the byte.
+        Whose the fixes are can be asked before, for no fix hands a device to somebody else.
+        """
+        whose = members_of(self._shared.roster, area.state, fixes, at_ms)
+
+        def deciding(since: int) -> Iterator[int]:
+            if raw.replayed:
+                return iter(())
+            return concerned(area.state, area.world, at_ms, whose, fixes.alarms, since)
+
+        begin, end = 0, len(fixes)
+        following = deciding(begin)
+        while begin < end:
+            at = next(following, end)
+            for refused in self._move_run(raw, area, fixes, whose, range(begin, at)):
+                yield from alone(refused)
+            begin = at + 1
+            for step in alone(at) if at < end else ():
                 yield step
+                following = deciding(begin)
+
+    def _move_run(
+        self, raw: Raw, area: _Area, fixes: FixColumns, whose: Sequence[str | None], run: range
+    ) -> Sequence[int]:
+        """Move the members of a run at once; give the places of the fixes that are nobody's."""
+        member_ids = [each for each in whose[run.start : run.stop] if each is not None]
+        chosen: slice | list[int] = slice(run.start, run.stop)
+        nobodys: list[int] = []
+        if len(member_ids) < len(run):
+            chosen = [at for at in run if whose[at] is not None]
+            nobodys = [at for at in run if whose[at] is None]
+        if not member_ids:
+            return nobodys
+        area.world.live.move_many(
+            member_ids,
+            fixes.lon[chosen],
+            fixes.lat[chosen],
+            # A device's clock may be ahead; a fix is never newer than its receipt.
+            np.minimum(fixes.fix_ms[chosen], first_receipt_ms(raw)),
+            fixes.accuracy_m[chosen],
+            fixes.speed_mps[chosen],
+            fixes.course_deg[chosen],
+        )
+        self._views.touch_each(member_ids)
+        return nobodys
 
     def _take_fix(
         self, raw: Raw, index: int | None, area: _Area, fix: Fix, at_ms: int, epoch: int
     ) -> Step | None:
         try:
-            member_id = member_of(self._shared.roster, area.state, fix, at_ms)
+            member_id = member_of(
+                self._shared.roster, area.state, fix.member_id, fix.device_id, at_ms
+            )
         except BadInput as bad:
             return self._refused_fix(raw, bad, index, fix, at_ms, epoch)
         received_ms = first_receipt_ms(raw)

@@ -4,7 +4,7 @@ A member's record is published when what it says has changed, at most so many at
 a fleet that moves does not crowd out decisions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -53,6 +53,10 @@ class MemberViews:
     def touch(self, member_id: str) -> None:
         """Look at this member at the next tick."""
         self._touched[member_id] = None
+
+    def touch_each(self, member_ids: Iterable[str]) -> None:
+        """Look at these members at the next tick."""
+        self._touched.update(dict.fromkeys(member_ids))
 
     def touch_all(self, decision: Decision) -> None:
         """Look at whoever a decision concerns."""

@@ -1,12 +1,13 @@
 """Whose position it is: stated, or by the device that a member took for the shift or owns."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from xiaohe.dispatch.inputs import Fix
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.state import AreaState
 from xiaohe.streams.bad_input import BadInput
+from xiaohe.streams.fix_columns import FixColumns
 
 UNKNOWN_DEVICE_MS: Final = 3_600_000
 """One dead letter a device and hour, from the contract."""
@@ -15,12 +16,13 @@ DEVICES_KEPT_MAX: Final = 10_000
 """Unknown devices remembered before those of more than an hour ago are forgotten."""
 
 
-def member_of(roster: Roster, state: AreaState, fix: Fix, at_ms: int) -> str:
+def member_of(
+    roster: Roster, state: AreaState, member_id: str | None, device_id: str | None, at_ms: int
+) -> str:
     """Give the member whose fix it is. Raises BadInput where that is nobody of this area."""
-    member_id = fix.member_id
     if member_id is None:
-        assert fix.device_id is not None, "a fix names a member or a device"
-        member_id = _taken_by(state, fix.device_id, at_ms) or roster.by_device(fix.device_id)
+        assert device_id is not None, "a fix names a member or a device"
+        member_id = _taken_by(state, device_id, at_ms) or roster.by_device(device_id)
     if member_id is None:
         raise BadInput(Reason.UNKNOWN_DEVICE, "give the device to a member in the roster")
     home = roster.area_of(member_id)
@@ -29,6 +31,25 @@ def member_of(roster: Roster, state: AreaState, fix: Fix, at_ms: int) -> str:
     if home != state.area_id:
         raise BadInput(Reason.WRONG_AREA, f"{member_id} belongs to area {home}")
     return member_id
+
+
+def members_of(
+    roster: Roster, state: AreaState, fixes: FixColumns, at_ms: int
+) -> Sequence[str | None]:
+    """Give the member of each of many fixes; None where ``member_of`` refuses it."""
+    strangers = roster.members(state.area_id).strangers(fixes.member_ids)
+    if not strangers:
+        return fixes.member_ids
+
+    def who(member_id: str | None, device_id: str | None) -> str | None:
+        if member_id not in strangers:
+            return member_id
+        try:
+            return member_of(roster, state, member_id, device_id, at_ms)
+        except BadInput:
+            return None
+
+    return list(map(who, fixes.member_ids, fixes.device_ids))
 
 
 def _taken_by(state: AreaState, device_id: str, at_ms: int) -> str | None:

@@ -1,10 +1,11 @@
 """Datums: WGS-84, GCJ-02, BD-09."""
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xiaohe.geo.datum import Datum, from_wgs84, to_wgs84
+from xiaohe.geo.datum import Datum, from_wgs84, to_wgs84, to_wgs84_many
 from xiaohe.geo.projection import ground_distance_m
 
 CENTIMETRE = 0.01
@@ -54,3 +55,20 @@ def test_outside_china_nothing_changes(datum: Datum, point):
     """Baltimore, Monaco and Tokyo are the same in every datum."""
     assert to_wgs84(*point, datum) == point
     assert from_wgs84(*point, datum) == point
+
+
+@settings(deadline=None)  # the first call compiles
+@given(
+    points=st.lists(st.tuples(st.floats(-180, 180), st.floats(-90, 90)) | in_china, max_size=30),
+    data=st.data(),
+)
+def test_many_positions_at_once_are_where_each_is_alone(points, data):
+    """Whatever mixture of datums, in China and outside: to 1e-9 degree."""
+    datums = [data.draw(st.sampled_from([None, "wgs84", "gcj02", "bd09"])) for _ in points]
+    lon, lat = (np.array([point[axis] for point in points], dtype=np.float64) for axis in (0, 1))
+    found = np.column_stack(to_wgs84_many(lon, lat, datums))
+    alone = [
+        to_wgs84(*point, datum or "wgs84") for point, datum in zip(points, datums, strict=True)
+    ]
+    assert np.abs(found - np.array(alone).reshape(-1, 2)).max(initial=0) <= 1e-9
+    assert (lon.tolist(), lat.tolist()) == ([p[0] for p in points], [p[1] for p in points])
