@@ -32,6 +32,9 @@ MILLISECONDS_END: Final = len("0000-00-00T00:00:00.000")
 
 OFFSET_LENGTH: Final = len("+00:00")
 
+YEAR_ONE_MS: Final = -62_135_596_800_000
+"""The first moment of the year 1."""
+
 OFFSET_HOURS_MAX, OFFSET_MINUTES_MAX = 23, 59
 
 
@@ -80,6 +83,8 @@ def _parse_alike(texts: Sequence[str], form: _Form) -> Moments | None:
         moments: Moments = local.astype("datetime64[ms]").astype(np.int64)
     except ValueError:
         return None  # no such date or time of day, or a leap second
+    if moments.min() < YEAR_ONE_MS:
+        return None  # RFC 3339 has a year 0, the calendar here has none
     if not form.has_offset:
         return moments
     offsets_ms = _offsets_ms(letters[:, -OFFSET_LENGTH:])
