@@ -19,7 +19,7 @@ from xiaohe.geo.geometry import Spot
 from xiaohe.geo.network import Network
 from xiaohe.geo.places import EVERY_PLACE, NOWHERE, Places, stands_at
 from xiaohe.geo.projection import ground_distance_m
-from xiaohe.geo.roads import MODES, Mode
+from xiaohe.geo.roads import MODES, LonLat, Mode
 from xiaohe.geo.snap import Site, Snapper
 
 SPEED_MAX_MPS: Final = 70.0
@@ -106,6 +106,7 @@ class LivePositions:
         self._slot_of: dict[str, int] = {}
         self._free: list[int] = []
         self._posts: dict[str, Site | None] = {}
+        self._posts_at: dict[str, LonLat] = {}
         self.ids: list[str] = []
         self.places = Places(snapper.network.edge_count, SLOTS_MIN)
         self.modes = np.zeros(SLOTS_MIN, dtype=np.int8)
@@ -113,6 +114,27 @@ class LivePositions:
         self.suspect_ms = np.full(SLOTS_MIN, NEVER_MS, dtype=np.int64)
         self.fixes = np.full((SLOTS_MIN, COLUMNS), nan)
         self._suspects = np.full((SLOTS_MIN, _SUSPECT_COLUMNS), nan)
+
+    def on(self, snapper: Snapper) -> "LivePositions":
+        """Return the same members on another map, each matched to its roads anew."""
+        there = LivePositions(snapper, self._mode)
+        for member_id, slot in self._slot_of.items():
+            there.enrol(member_id, MODES[self.modes[slot]])
+            post, track = self._posts_at.get(member_id), self.track(member_id)
+            if post is not None:
+                there.set_post(member_id, *post)
+            if track is not None:
+                # A fix that is doubted is not taken along: the next one says where they are.
+                there.move(
+                    member_id,
+                    track.lon,
+                    track.lat,
+                    track.fix_ms,
+                    accuracy_m=track.accuracy_m,
+                    speed_mps=track.speed_mps,
+                    course_deg=track.course_deg,
+                )
+        return there
 
     def __len__(self) -> int:
         """Return how many members are known by a fix or a post."""
@@ -183,23 +205,25 @@ class LivePositions:
         site = self.snapper.snap(lon, lat)
         slot = self._slot(member_id)
         self._posts[member_id] = site
+        self._posts_at[member_id] = (lon, lat)
         mode = MODES[self.modes[slot]]
         self._stand(2 * slot + 1, None if site is None else self._network.usable(site.spot, mode))
         return site
 
     def clear_post(self, member_id: str) -> None:
         """Forget a member's post; the fix stays."""
-        if self._posts.pop(member_id, None) is not None:
+        if self._posts_at.pop(member_id, None) is not None:
+            del self._posts[member_id]
             self._stand(2 * self._slot_of[member_id] + 1, None)
 
     def forget(self, member_id: str) -> None:
         """Forget a member's fix, post and mode."""
-        slot = self._slot_of.pop(member_id, None)
+        slot = self._slot_of.get(member_id)
         if slot is None:
             return
-        self._posts.pop(member_id, None)
+        self.clear_post(member_id)
         self._stand(2 * slot, None)
-        self._stand(2 * slot + 1, None)
+        del self._slot_of[member_id]
         self.fix_ms[slot] = self.suspect_ms[slot] = NEVER_MS
         self.ids[slot] = ""
         self._free.append(slot)

@@ -5,7 +5,7 @@ renders what follows. It does no I/O and knows no clock; a lane drives it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -158,6 +158,13 @@ class AreaEngine:
             _enrol(live, member)
         world = World(shared.policy, shared.roster, shared.roads, live, Watch())
         return _Area(state, world)
+
+    def take_roads(self, roads: RoadMap) -> None:
+        """Decide on another map from now on; members are matched to it from where they are."""
+        self._shared = replace(self._shared, roads=roads)
+        for area in self._areas.values():
+            live = area.world.live.on(roads.snapper)
+            area.world = replace(area.world, roads=roads, live=live)
 
     def _cause(self, raw: Raw) -> Cause:
         return Cause(self._shared.topic_names[raw.topic], raw.partition, raw.offset)

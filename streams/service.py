@@ -7,18 +7,20 @@ never given an area that it could not decide for.
 import asyncio
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xiaohe.dispatch.policy import Policy, load_policy
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.files import load_network
+from xiaohe.geo.warming import warm_up
 from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.bad_input import BadInput
 from xiaohe.streams.codec import Gone, decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.ports import Core, Raw
+from xiaohe.streams.roads_watch import RoadsWatch
 from xiaohe.streams.roster_reader import RosterReader
 from xiaohe.streams.worker import Worker, run_worker
 from xiaohe.topics import Topics
@@ -64,6 +66,13 @@ class Service:
             personal=frozenset(topic.id for topic in topics if topic.personal),
             partitions=topics.area_partitions,
         )
+        warm_up(self.shared.roads.snapper)
+
+    def on_roads(self, roads: RoadMap) -> None:
+        """Let all engines decide on another map from now on."""
+        self.shared = replace(self.shared, roads=roads)
+        for engine in self._engines.values():
+            engine.take_roads(roads)
 
     def make_core(self, partition: int) -> Core:
         """Make the engine of a partition that was given to this worker."""
@@ -124,6 +133,7 @@ class _ServiceWorker(Worker):
             on_owned=lambda: on_owned(frozenset(lane.partition for lane in self.lanes.lanes)),
         )
         self._service = service
+        self._roads = RoadsWatch(settings.roads, settings.speed, service.on_roads)
 
     async def run(self) -> BaseException | None:
         """Read the roster, then work; see ``Worker.run``."""
@@ -144,7 +154,11 @@ class _ServiceWorker(Worker):
             reading.result()
             self._service.roster_loaded()
             self._gate = reader.caught_up
-            return await super().run()
+            watching = asyncio.create_task(self._roads.run(), name="roads")
+            try:
+                return await super().run()
+            finally:
+                watching.cancel()
 
 
 def run_service(settings: ServiceSettings, on_owned: Callable[[frozenset[int]], None]) -> int:
