@@ -13,6 +13,7 @@ from typing import Final, Literal, NamedTuple
 import shapely
 
 from xiaohe.geo.components import strong_components, weak_components
+from xiaohe.geo.islands import island_edges
 from xiaohe.geo.modes import ROAD_CLASSES
 from xiaohe.geo.network import Network
 from xiaohe.geo.noding import NODING_TOLERANCE_M, Plane
@@ -160,19 +161,17 @@ def _duplicates(pieces: list[RoadPiece]) -> Iterator[Problem]:
 
 
 def _unnoded(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
-    for a, b in plane.touching():
-        ends_a = {pieces[a].points[0], pieces[a].points[-1]}
-        ends_b = {pieces[b].points[0], pieces[b].points[-1]}
-        common = ends_a & ends_b
+    for a, b, contact in plane.meetings(plane.touching()):
+        common = set(plane.ends(a)) & set(plane.ends(b))
+        if contact in common or any(_is_same_place(contact, end) for end in common):
+            continue
         if pieces[a].points in {pieces[b].points, pieces[b].points[::-1]}:
             continue  # a duplicate, and told as one
-        for contact in plane.contacts(a, b):
-            if not any(_is_same_place(contact, end) for end in common):
-                text = (
-                    f"meets {pieces[b].road_id!r} here without a common end vertex: run "
-                    "`xiaohe roads import` on the file, or mark the bridge or layer"
-                )
-                yield Problem("unnoded_junction", "error", pieces[a].road_id, *contact, text)
+        text = (
+            f"meets {pieces[b].road_id!r} here without a common end vertex: run "
+            "`xiaohe roads import` on the file, or mark the bridge or layer"
+        )
+        yield Problem("unnoded_junction", "error", pieces[a].road_id, *contact, text)
 
 
 def _is_same_place(a: LonLat, b: LonLat) -> bool:
@@ -218,7 +217,9 @@ def _connections(pieces: list[RoadPiece]) -> Iterator[Problem]:
     network = Network.build(pieces, "check")
     found: dict[tuple[str, tuple[int, ...]], list[Mode]] = defaultdict(list)
     for mode in MODES:
-        for code, edges in [*_islands(network, mode), *_one_way_traps(network, mode)]:
+        for edges in island_edges(network, mode):
+            found["island", edges].append(mode)
+        for code, edges in _one_way_traps(network, mode):
             found[code, edges].append(mode)
     for (code, edges), modes in found.items():
         metres = sum(network.lengths_m[edge] for edge in edges)
@@ -234,20 +235,6 @@ _CONNECTION_TEXTS: Final = {
     "one_way_trap": "can be entered but not left: look at the one-ways",
     "one_way_source": "can be left but not entered: look at the one-ways",
 }
-
-
-def _islands(network: Network, mode: Mode) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the edges of each connected part but the longest."""
-    edges = network.graphs[mode].usable.nonzero()[0].tolist()
-    u, v = network.u.tolist(), network.v.tolist()
-    part_of = weak_components(network.node_count, ((u[e], v[e]) for e in edges))
-    parts: dict[int, list[int]] = defaultdict(list)
-    metres: dict[int, float] = defaultdict(float)
-    for edge in edges:
-        parts[part_of[u[edge]]].append(edge)
-        metres[part_of[u[edge]]] += network.lengths_m[edge]
-    for part in sorted(parts, key=lambda part: -metres[part])[1:]:
-        yield "island", tuple(parts[part])
 
 
 def _one_way_traps(network: Network, mode: Mode) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -31,6 +31,9 @@ ROAD_ID_CHARACTERS_MAX = 128
 MAXSPEED_KMH_MAX = 200.0
 """A speed limit above this is a slip of the pen or another unit."""
 
+LAYER_MAX = 200
+"""Layers above or below the ground: more than the floors of any building."""
+
 PROBLEMS_MAX = 50
 """Problems that one error lists: enough to mend a file by, and still readable."""
 
@@ -259,11 +262,12 @@ def _layer(properties: Mapping[str, Any]) -> int:
     if value is None or value == "":
         return 0
     try:
-        return int(value)
+        layer = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise _BadFeatureError(
-            f"layer is {value!r}: give a whole number, 0 at ground level"
-        ) from None
+        layer = LAYER_MAX + 1
+    if abs(layer) > LAYER_MAX:
+        raise _BadFeatureError(f"layer is {value!r}: give a whole number, 0 at ground level")
+    return layer
 
 
 def _modes(properties: Mapping[str, Any]) -> tuple[Mode, ...] | None:
