@@ -29,6 +29,9 @@ STREETS_LAT_DEG: Final = (-60.0, 80.0)
 OUTLIER_M: Final = 200_000.0
 """A piece this far from the middle of all the others is not of the same city."""
 
+FULL_CIRCLE_DEG: Final = 360.0
+"""No number of degrees is larger, however it is counted."""
+
 Severity = Literal["error", "warning"]
 
 
@@ -50,7 +53,7 @@ def check_roads(pieces: Iterable[RoadPiece]) -> list[Problem]:
     vertex would show once more as an island.
     """
     given = list(pieces)
-    problems = [*_without_road_id(given), *_impossible(given)]
+    problems = [*_without_road_id(given), *impossible_places(given)]
     misplaced = {(problem.lon, problem.lat) for problem in problems if _is_misplaced(problem)}
     placed = [piece for piece in given if _misplaced_point(piece, misplaced) is None]
     problems += _zero_length(placed)
@@ -58,6 +61,7 @@ def check_roads(pieces: Iterable[RoadPiece]) -> list[Problem]:
     if ways:
         problems += [*_duplicates(ways), *_unknown_classes(ways), *_without_area(ways)]
         plane = Plane(ways)
+        problems += _self_crossing(ways, plane)
         unnoded = [*_unnoded(ways, plane)]
         problems += unnoded or [*_near_misses(plane), *_connections(ways)]
         problems += _scattered(ways, plane)
@@ -79,7 +83,9 @@ def _without_road_id(pieces: list[RoadPiece]) -> Iterator[Problem]:
             yield Problem("missing_road_id", "error", piece.road_id, *piece.points[0], text)
 
 
-def _impossible(pieces: list[RoadPiece]) -> Iterator[Problem]:
+def impossible_places(given: Iterable[RoadPiece]) -> Iterator[Problem]:
+    """Yield each piece with a point that is no place, or not one of the others' city."""
+    pieces = list(given)
     firsts = [piece.points[0] for piece in pieces if all(map(_is_possible, piece.points))]
     middle = _median(firsts) if firsts else None
     for piece in pieces:
@@ -90,6 +96,8 @@ def _impossible(pieces: list[RoadPiece]) -> Iterator[Problem]:
             swapped = point[::-1]
             if _is_possible(swapped) and not _is_outlier(swapped, middle):
                 text += ": lon and lat seem to be swapped; write [lon, lat]"
+            elif max(map(abs, point)) > FULL_CIRCLE_DEG:
+                text += ": metres of a map projection? Export in WGS-84 degrees (EPSG:4326)"
             yield Problem("impossible_coordinates", "error", piece.road_id, *point, text)
             break
 
@@ -172,6 +180,17 @@ def _unnoded(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
             "`xiaohe roads import` on the file, or mark the bridge or layer"
         )
         yield Problem("unnoded_junction", "error", pieces[a].road_id, *contact, text)
+
+
+def _self_crossing(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
+    """Find pieces that cross or touch themselves: a spiral ramp may, a street hardly does."""
+    simple = shapely.is_simple(plane.lines.to_numpy())
+    for piece in (pieces[i] for i in (~simple).nonzero()[0].tolist()):
+        text = (
+            "crosses or touches itself: nobody can turn off there; if it is a junction, split the "
+            "piece at it"
+        )
+        yield Problem("self_crossing", "warning", piece.road_id, *piece.points[0], text)
 
 
 def _is_same_place(a: LonLat, b: LonLat) -> bool:

@@ -3,17 +3,26 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from xiaohe.geo.components import weak_components
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES, LonLat, Mode, RoadPiece
 
 
+ROADS_NAMED_MAX: Final = 10
+"""Roads of an island that are named: enough to know it by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Island:
-    """Pieces that those who travel by ``modes`` cannot reach from the longest connected part."""
+    """Pieces that those who travel by ``modes`` cannot reach from the longest connected part.
+
+    ``road_ids`` names some of its ``roads``; ``at`` is one end of a piece of it.
+    """
 
     modes: tuple[Mode, ...]
+    roads: int
     road_ids: tuple[str, ...]
     pieces: int
     length_m: float
@@ -46,9 +55,11 @@ def island_edges(network: Network, mode: Mode) -> Iterator[tuple[int, ...]]:
 
 
 def _island(network: Network, edges: tuple[int, ...], modes: list[Mode]) -> Island:
+    road_ids = sorted({network.pieces[edge].road_id for edge in edges})
     return Island(
         modes=tuple(modes),
-        road_ids=tuple(sorted({network.pieces[edge].road_id for edge in edges})),
+        roads=len(road_ids),
+        road_ids=tuple(road_ids[:ROADS_NAMED_MAX]),
         pieces=len(edges),
         length_m=round(sum(network.lengths_m[edge] for edge in edges), 1),
         at=network.pieces[edges[0]].points[0],

@@ -134,11 +134,13 @@ class Plane:
         (layer_a, bridge_a), (layer_b, bridge_b) = self._levels[a], self._levels[b]
         return layer_a == layer_b and not bridge_a and not bridge_b
 
-    def touching(self) -> NDArray[np.int64]:
+    def touching(self, *, on_any_level: bool = False) -> NDArray[np.int64]:
         """Return each pair of ways on one level that have a point in common, once: (pairs, 2)."""
         found = self.lines.sindex.query(self.lines, predicate="intersects")
         pairs: list[tuple[int, int]] = [
-            (a, b) for a, b in zip(*found.tolist(), strict=True) if a < b and self.same_level(a, b)
+            (a, b)
+            for a, b in zip(*found.tolist(), strict=True)
+            if a < b and (on_any_level or self.same_level(a, b))
         ]
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 

@@ -8,7 +8,8 @@ from tests.geo import extracts
 from xiaohe.geo.importer import check_roads_file, import_roads
 from xiaohe.geo.modes import may_use
 from xiaohe.geo.network import Network
-from xiaohe.geo.osm import read_osm, road_of
+from xiaohe.geo.osm import read_osm
+from xiaohe.geo.osm_tags import road_of
 from xiaohe.geo.roads import MODES, RoadsFileError, read_roads, write_roads
 
 HEAD = '<?xml version="1.0"?><osm version="0.6">'
@@ -42,7 +43,7 @@ def test_ways_are_split_where_they_share_a_node(tmp_path):
     found = read_osm(path)
     assert Counter(piece.road_id for piece in found.pieces) == {"长街": 2, "way/8": 2}
     assert found.ways == 2
-    assert found.dropped == {}
+    assert found.tally.dropped == {}
     assert Network.build(found.pieces, "v").node_count == 5
 
 
@@ -77,8 +78,8 @@ def test_what_is_no_road_is_counted_by_reason(tmp_path):
     ]
     found = read_osm(osm_file(tmp_path, CROSS, ways))
     assert found.ways == 6
-    assert sum(found.dropped.values()) == 5
-    assert set(found.dropped) == {
+    assert sum(found.tally.dropped.values()) == 5
+    assert set(found.tally.dropped) == {
         "highway=construction",
         "area=yes",
         "open to nobody (access, foot, bicycle, motor_vehicle)",
