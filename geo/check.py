@@ -68,6 +68,16 @@ def check_roads(pieces: Iterable[RoadPiece]) -> list[Problem]:
     return sorted(problems)
 
 
+def errors_in(pieces: Iterable[RoadPiece]) -> list[Problem]:
+    """Return the errors alone: quicker than the whole check, and what an import must be free of."""
+    given = list(pieces)
+    problems = [*_without_road_id(given), *impossible_places(given), *_zero_length(given)]
+    ways = [piece for piece in given if len(set(piece.points)) > 1]
+    if ways and not any(map(_is_misplaced, problems)):
+        problems += [*_duplicates(ways), *_unnoded(ways, Plane(ways))]
+    return sorted(problem for problem in problems if problem.severity == "error")
+
+
 def has_errors(problems: Iterable[Problem]) -> bool:
     """Say whether the file is unfit for use."""
     return any(problem.severity == "error" for problem in problems)
@@ -185,7 +195,8 @@ def _unnoded(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
 def _self_crossing(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
     """Find pieces that cross or touch themselves: a spiral ramp may, a street hardly does."""
     simple = shapely.is_simple(plane.lines.to_numpy())
-    for piece in (pieces[i] for i in (~simple).nonzero()[0].tolist()):
+    crossing: list[int] = (~simple).nonzero()[0].tolist()
+    for piece in (pieces[i] for i in crossing):
         text = (
             "crosses or touches itself: nobody can turn off there; if it is a junction, split the "
             "piece at it"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from xiaohe.geo.check import Problem, check_roads, impossible_places
+from xiaohe.geo.check import Problem, check_roads, errors_in, impossible_places
 from xiaohe.geo.datum import Datum
 from xiaohe.geo.files import read_bytes
 from xiaohe.geo.islands import Island, islands
@@ -19,18 +19,20 @@ from xiaohe.geo.roads import (
     MODES,
     ROAD_ID_CHARACTERS_MAX,
     LonLat,
+    Read,
     RoadPiece,
     RoadsFileError,
     datum_of,
     features_of,
     parsed,
     read_features,
-    read_in_any_datum,
 )
 from xiaohe.geo.tally import Tally
 
 OSM_SUFFIXES: Final = (".pbf", ".osm", ".xml", ".osm.gz", ".osm.bz2", ".xml.gz", ".xml.bz2")
 JSON_SUFFIXES: Final = (".geojson", ".json", ".geojson.gz", ".json.gz")
+
+_IMPORT_FIRST: Final = "not a roads file yet: run `xiaohe roads import` on it, and check the result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class ImportReport:
     ``doubts`` counts what was not understood, or not followed, and passed over. ``noded`` says
     that ways had to be split where they meet, ``junctions`` at how many places. ``turned``
     counts the features that were in another datum than WGS-84, by datum. ``islands`` are the
-    parts that nothing joins to the rest, the longest first.
+    parts that nothing joins to the rest, the longest first; ``errors`` is what the check finds
+    in the result that only a person can mend, such as a road without a road_id.
     """
 
     pieces: tuple[RoadPiece, ...]
@@ -55,6 +58,7 @@ class ImportReport:
     junctions: int
     turned: Mapping[Datum, int]
     islands: tuple[Island, ...]
+    errors: tuple[Problem, ...]
 
 
 def import_roads(path: str | Path, watch: Watch = unwatched) -> ImportReport:
@@ -84,9 +88,11 @@ def import_roads(path: str | Path, watch: Watch = unwatched) -> ImportReport:
 
 def check_roads_file(path: str | Path) -> list[Problem]:
     """Return what is wrong with a roads file; raises ``RoadsFileError`` if it cannot be read."""
+    if str(path).lower().endswith(OSM_SUFFIXES):
+        raise RoadsFileError([f"{path}: {_IMPORT_FIRST}"])
     raw = read_bytes(path)
     try:
-        pieces, turned = read_in_any_datum(raw)
+        pieces, turned = _read_to_check(parsed(raw))
     except RoadsFileError as error:
         raise RoadsFileError(f"{path}: {problem}" for problem in error.problems) from None
     first = pieces[0]
@@ -102,6 +108,12 @@ def check_roads_file(path: str | Path) -> list[Problem]:
         for datum, count in turned.items()
     ]
     return [*wrong, *check_roads(pieces)]
+
+
+def _read_to_check(document: object) -> Read:
+    if is_node_link(document):
+        raise RoadsFileError([_IMPORT_FIRST])
+    return read_features(enumerate(features_of(document)), datum_of(document))
 
 
 def _import_json(document: object, watch: Watch) -> ImportReport:
@@ -137,8 +149,10 @@ def _report(
     if source == "osm":
         pieces = _without_doubles(pieces, tally)
     if not pieces:
-        raise RoadsFileError(["no road with any length: the file needs at least one line"])
-    watch("looking for islands", 0, None)
+        left_out = "; ".join(f"{count} × {reason}" for reason, count in tally.dropped.items())
+        text = "no road with any length: the file needs at least one line"
+        raise RoadsFileError([text + (f" (left out: {left_out})" if left_out else "")])
+    watch("checking", 0, None)
     return ImportReport(
         pieces=pieces,
         source=source,
@@ -150,6 +164,7 @@ def _report(
         junctions=junctions,
         turned=dict(turned or {}),
         islands=tuple(islands(pieces)),
+        errors=tuple(errors_in(pieces)),
     )
 
 
@@ -187,7 +202,7 @@ def _lines(index: int, feature: Any, tally: Tally) -> list[Any]:  # noqa: ANN401
     if not isinstance(geometry, dict):
         return [feature]
     kind = geometry.get("type")
-    if kind not in {"LineString", "MultiLineString"}:
+    if kind not in ("LineString", "MultiLineString"):
         tally.drop(f"geometry {str(kind)[:40]}", f"feature {index}")
         return []
     coordinates = geometry.get("coordinates")
@@ -223,7 +238,7 @@ def _once(pieces: Iterable[RoadPiece], tally: Tally) -> Iterator[RoadPiece]:
     Only what is alike in all else is taken together: of two that differ somebody must say which
     holds, and the check tells them.
     """
-    kept: dict[object, RoadPiece] = {}
+    kept: dict[RoadPiece, RoadPiece] = {}
     for piece in pieces:
         points = tuple(
             (round(lon, COORDINATE_DECIMALS), round(lat, COORDINATE_DECIMALS))
@@ -234,15 +249,15 @@ def _once(pieces: Iterable[RoadPiece], tally: Tally) -> Iterator[RoadPiece]:
             continue
         drawn = _drawn_forward(replace(piece, points=points))
         key = replace(drawn, points=min(points, points[::-1]), oneway="no")
-        first = kept.setdefault(key, drawn)
-        if first is drawn:
+        first = _drawn_forward(kept.setdefault(key, piece))
+        if kept[key] is piece:
             continue
-        if first.points != drawn.points and {first.oneway, drawn.oneway} == {"yes"}:
+        if first.oneway != drawn.oneway:
+            kept[drawn] = piece
+        elif first.oneway == "yes" and first.points[0] != drawn.points[0]:
             kept[key] = replace(first, oneway="no")
-        elif first.oneway == drawn.oneway:
-            tally.drop("there twice", piece.road_id)
         else:
-            kept[drawn] = drawn
+            tally.drop("there twice", piece.road_id)
     yield from kept.values()
 
 

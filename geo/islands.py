@@ -9,7 +9,6 @@ from xiaohe.geo.components import weak_components
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES, LonLat, Mode, RoadPiece
 
-
 ROADS_NAMED_MAX: Final = 10
 """Roads of an island that are named: enough to know it by."""
 

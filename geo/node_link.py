@@ -13,7 +13,7 @@ over- and underpasses do and as courses drawn straight may, are put on layers of
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, pairwise
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -137,7 +137,7 @@ def _nodes(listed: object, problems: list[str]) -> dict[Hashable, LonLat]:
         lon, lat = _number(node.get("x")), _number(node.get("y"))
         if key in nodes:
             problems.append(f"node {number}: id {node['id']!r} is there twice: delete one")
-        elif lon is None or lat is None or abs(lon) > LON_MAX_DEG or abs(lat) > LAT_MAX_DEG:
+        elif lon is None or lat is None or not _is_on_earth(lon, lat):
             problems.append(
                 f"node {number}: x {node.get('x')!r}, y {node.get('y')!r} are no degrees: "
                 "give x and y as longitude and latitude in WGS-84"
@@ -156,6 +156,10 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         return None
     return float(value)
+
+
+def _is_on_earth(lon: float, lat: float) -> bool:
+    return abs(lon) <= LON_MAX_DEG and abs(lat) <= LAT_MAX_DEG
 
 
 def _rounded(point: LonLat) -> LonLat:
@@ -223,7 +227,7 @@ def _speed_kmh(link: Mapping[str, Any], points: tuple[LonLat, ...], tally: Tally
     """Return the speed that makes the link's stated time of its drawn length, in km/h."""
     time_s = _number(link.get("travel_time"))
     if time_s is not None and time_s > 0:
-        length_m = sum(ground_distance_m(*a, *b) for a, b in zip(points, points[1:], strict=False))
+        length_m = sum(ground_distance_m(*a, *b) for a, b in pairwise(points))
         kmh = length_m / time_s * KMH_PER_MPS
     else:
         stated = (_number(link.get(key)) for key in SPEED_KEYS)
@@ -270,9 +274,8 @@ def _course(geometry: object) -> list[LonLat]:
 def _point(pair: object) -> LonLat:
     if isinstance(pair, list) and len(pair) > 1:
         lon, lat = _number(pair[0]), _number(pair[1])
-        if lon is not None and lat is not None and abs(lon) <= LON_MAX_DEG:
-            if abs(lat) <= LAT_MAX_DEG:
-                return lon, lat
+        if lon is not None and lat is not None and _is_on_earth(lon, lat):
+            return lon, lat
     raise _BadLinkError(f"geometry has {pair!r}: give points as [lon, lat] in WGS-84 degrees")
 
 

@@ -26,6 +26,17 @@ ARMS_OF_A_STREET: Final = 2
 """Ends of road that meet at a place which is no junction: the street goes on."""
 
 
+_READER_ERRORS: Final = (
+    osmium.InvalidLocationError,
+    ArithmeticError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What osmium raises over a file that is broken; it has no error class of its own for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """What a file gave: the pieces, the highways read, and what was left out or passed over."""
@@ -60,11 +71,16 @@ def read_osm(path: str | Path, watch: Watch = unwatched) -> Import:
     has no roads.
     """
     tally = Tally()
-    if Path(path).is_dir():
-        raise RoadsFileError([f"{path}: is a folder: name an OpenStreetMap file in it"])
+    try:
+        with Path(path).open("rb") as file:
+            if not file.read(1):
+                raise RoadsFileError([f"{path}: the file is empty: fetch it again"])
+    except OSError as error:
+        reason = error.strerror or error
+        raise RoadsFileError([f"{path}: {reason}: name a file that can be read"]) from None
     try:
         found = _read(Path(path), tally, watch)
-    except (RuntimeError, OSError, ValueError) as error:
+    except _READER_ERRORS as error:
         reason = (str(error) or type(error).__name__).removesuffix(f": {path}")
         text = (
             f"{path}: {reason}: give a whole OpenStreetMap file (.osm.pbf, .osm, .osm.gz); "

@@ -155,7 +155,7 @@ _LAWS_WITHOUT_LIMIT: Final = frozenset({"DE:motorway"})
 class Tags(Protocol):
     """What is read of an object's tags: a mapping's ``get`` from text to text."""
 
-    def get(self, key: str, default: str | None = None, /) -> str | None:
+    def get(self, key: str, /) -> str | None:
         """Return the value of a tag."""
 
 

@@ -94,7 +94,8 @@ def read_roads(raw: bytes) -> tuple[RoadPiece, ...]:
     road_id where it has one, and what to do. What can be read but makes no sense on the ground
     is ``check.check_roads``'s matter. A file in another datum than WGS-84 is refused.
     """
-    pieces, turned = read_in_any_datum(raw)
+    document = parsed(raw)
+    pieces, turned = read_features(enumerate(features_of(document)), datum_of(document))
     if turned:
         raise RoadsFileError(
             f"{count} features are in datum {datum}: run `xiaohe roads import` on the file, "
@@ -102,12 +103,6 @@ def read_roads(raw: bytes) -> tuple[RoadPiece, ...]:
             for datum, count in turned.items()
         )
     return pieces
-
-
-def read_in_any_datum(raw: bytes) -> Read:
-    """Read a roads file as ``read_roads``, and turn what it declares as another datum."""
-    document = parsed(raw)
-    return read_features(enumerate(features_of(document)), datum_of(document))
 
 
 def parsed(raw: bytes) -> object:

@@ -32,6 +32,7 @@ def as_json(report: ImportReport, out: Path) -> dict[str, Any]:
         "examples": dict(report.examples),
         "doubts": dict(report.doubts),
         "islands": [asdict(island) for island in report.islands],
+        "errors": [problem._asdict() for problem in report.errors],
     }
 
 
@@ -46,6 +47,8 @@ def as_lines(report: ImportReport, out: Path) -> Iterator[str]:
     yield from _table("left out", report.dropped, report.examples)
     yield from _table("passed over", report.doubts, {})
     yield from _islands(report.islands)
+    if report.errors:
+        yield f"to be mended by hand: {len(report.errors)} errors; see `xiaohe roads check {out}`"
 
 
 def _roads(report: ImportReport) -> int:
