@@ -6,7 +6,7 @@ its own that those whom it stops may not use; where it stops everybody the stret
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import groupby, pairwise
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -76,29 +76,29 @@ def stretches(places: Iterable[Place]) -> Iterator[Stretch]:
 
     The short one lies behind the barrier as drawn; before it, where the run ends there.
     """
-    run = list(places)
-    free: list[LonLat] = [run[0].at]
-    for i, (here, there) in enumerate(pairwise(run)):
-        at_end = there.stopped if i + 2 == len(run) else _NOBODY
-        stopped = here.stopped | at_end
-        if not stopped:
-            free.append(there.at)
-            continue
-        cut = _cut(here, there)
+    for stopped, parts in groupby(_parts(list(places)), key=lambda part: part.stopped):
+        first, *others = (part.points for part in parts)
+        yield Stretch((*first, *(end for _, end in others)), stopped)
+
+
+def _parts(run: list[Place]) -> Iterator[Stretch]:
+    """Yield the straight parts of a run one by one, those that a barrier shuts cut off."""
+    last = run[-1]
+    for here, there in pairwise(run):
+        at_end = there.stopped if there is last else _NOBODY
         if here.stopped and at_end:
-            shut, rest = (here.at, there.at), [there.at]
+            yield Stretch((here.at, there.at), here.stopped | at_end)
         elif here.stopped:
-            shut, rest = (here.at, cut), ([cut, there.at] if cut != there.at else [cut])
+            cut = _cut(here, there)
+            yield Stretch((here.at, cut), here.stopped)
+            if cut != there.at:
+                yield Stretch((cut, there.at), _NOBODY)
         else:
-            back = _cut(there, here)
-            free += [back] if back != here.at else []
-            shut, rest = (back, there.at), [there.at]
-        if len(free) > 1:
-            yield Stretch(tuple(free), _NOBODY)
-        yield Stretch(shut, stopped)
-        free = rest
-    if len(free) > 1:
-        yield Stretch(tuple(free), _NOBODY)
+            cut = _cut(there, here) if at_end else there.at
+            if cut != here.at:
+                yield Stretch((here.at, cut), _NOBODY)
+            if cut != there.at:
+                yield Stretch((cut, there.at), at_end)
 
 
 def open_modes(road: RoadPiece, stopped: frozenset[Mode]) -> tuple[Mode, ...]:

@@ -239,6 +239,7 @@ def _once(pieces: Iterable[RoadPiece], tally: Tally) -> Iterator[RoadPiece]:
     holds, and the check tells them.
     """
     kept: dict[RoadPiece, RoadPiece] = {}
+    first: dict[RoadPiece, RoadPiece] = {}
     for piece in pieces:
         points = tuple(
             (round(lon, COORDINATE_DECIMALS), round(lat, COORDINATE_DECIMALS))
@@ -248,14 +249,11 @@ def _once(pieces: Iterable[RoadPiece], tally: Tally) -> Iterator[RoadPiece]:
             tally.drop("no length", piece.road_id)
             continue
         drawn = _drawn_forward(replace(piece, points=points))
-        key = replace(drawn, points=min(points, points[::-1]), oneway="no")
-        first = _drawn_forward(kept.setdefault(key, piece))
-        if kept[key] is piece:
-            continue
-        if first.oneway != drawn.oneway:
-            kept[drawn] = piece
-        elif first.oneway == "yes" and first.points[0] != drawn.points[0]:
-            kept[key] = replace(first, oneway="no")
+        alike = replace(drawn, points=min(points, points[::-1]))
+        if alike not in kept:
+            kept[alike], first[alike] = piece, drawn
+        elif kept[alike].oneway != "no" and first[alike].points != drawn.points:
+            kept[alike] = replace(first[alike], oneway="no")
         else:
             tally.drop("there twice", piece.road_id)
     yield from kept.values()

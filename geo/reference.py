@@ -4,14 +4,18 @@ GeoJSON is WGS-84 by its standard. A file may yet say otherwise: by a ``datum`` 
 contract has it, or by the ``crs`` member of the older standard.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast, get_args
 
 from xiaohe.geo.datum import Datum
 
-WGS84_NAMES: Final = ("CRS84", "CRS84H", "EPSG:4326", "EPSG:4979", "EPSG:4490", "WGS84", "WGS-84")
-"""Ends of the names of reference systems that are WGS-84 in degrees. EPSG:4490 is China's CGCS2000,
-the same to some centimetres."""
+WGS84_NAMES: Final = frozenset({"CRS84", "CRS84H", "WGS84", "EPSG 4326", "EPSG 4979", "EPSG 4490"})
+"""Reference systems that are WGS-84 in degrees. EPSG:4490 is China's CGCS2000, the same to some
+centimetres."""
+
+_EPSG: Final = re.compile(r"(?:^|[:/])EPSG[:/](?:[\d.]*[:/])?(\d+)$", re.ASCII)
+"""Matches ``EPSG:4326``, ``urn:ogc:def:crs:EPSG::4326`` and ``http://…/crs/EPSG/0/4326``."""
 
 _EXPORT: Final = "export it in WGS-84 longitude and latitude (EPSG:4326)"
 
@@ -34,12 +38,13 @@ def declared_datum(thing: Mapping[str, Any], otherwise: Datum = "wgs84") -> Datu
 
 def datum_of_crs(name: str) -> Datum:
     """Return the datum of a named reference system; raises ``UnknownReferenceError``."""
-    plain = name.strip().upper().replace("::", ":")
-    for datum in get_args(Datum):
-        if datum.upper() in plain.replace("-", ""):
-            return cast("Datum", datum)
-    if plain.endswith(WGS84_NAMES):
+    plain = name.strip().upper()
+    epsg = _EPSG.search(plain)
+    last = f"EPSG {epsg[1]}" if epsg else re.split("[:/]", plain)[-1].replace("-", "")
+    if last in WGS84_NAMES:
         return "wgs84"
+    if last.lower() in get_args(Datum):
+        return cast("Datum", last.lower())
     raise UnknownReferenceError(f"coordinates are in {name!r}: {_EXPORT}")
 
 
