@@ -28,8 +28,8 @@ _STOPS: Final[Mapping[str, frozenset[Mode]]] = MappingProxyType(
         kind: stopped
         for stopped, kinds in {
             _NOBODY: "border_control bump_gate cattle_grid checkpoint entrance gate hampshire_gate"
-            " height_restrictor kerb lift_gate no rope sally_port sliding_beam sliding_gate swing_gate"
-            " toll_booth",
+            " height_restrictor kerb lift_gate no rope sally_port sliding_beam sliding_gate"
+            " swing_gate toll_booth",
             _CARS: "barrier_board block bollard bus_trap chain cycle_barrier debris jersey_barrier"
             " log motorcycle_barrier planter sump_buster tank_trap wicket_gate yes",
             _WHEELS: "full-height_turnstile horse_stile kissing_gate stile turnstile",
