@@ -225,9 +225,10 @@ def _scattered(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
         if piece.road_id.strip():
             by_road[piece.road_id].append(i)
     for road_id, members in by_road.items():
-        lines = [plane.line(i) for i in members]
-        if len(lines) == 1:
+        parts = _joined(pieces, members)
+        if len(parts) == 1:
             continue
+        lines = [shapely.multilinestrings([plane.line(i) for i in part]) for part in parts]
         near = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=SCATTERED_M)
         group_of = weak_components(len(lines), zip(*near.tolist(), strict=True))
         groups = sorted(set(group_of))
@@ -236,8 +237,22 @@ def _scattered(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
                 f"lies in {len(groups)} places more than {SCATTERED_M:g} m apart: if they are "
                 "different roads, give them different road_ids"
             )
-            where = pieces[members[groups[1]]].points[0]
+            where = pieces[parts[groups[1]][0]].points[0]
             yield Problem("scattered_road", "warning", road_id, *where, text)
+
+
+def _joined(pieces: list[RoadPiece], members: list[int]) -> list[list[int]]:
+    """Group a road's pieces by which are joined end to end: of thousands, few groups are left."""
+    first_at: dict[LonLat, int] = {}
+    links = [
+        (first_at.setdefault(end, i), i)
+        for i, member in enumerate(members)
+        for end in (pieces[member].points[0], pieces[member].points[-1])
+    ]
+    groups: dict[int, list[int]] = defaultdict(list)
+    for member, group in zip(members, weak_components(len(members), links), strict=True):
+        groups[group].append(member)
+    return list(groups.values())
 
 
 # --- the whole as a network
