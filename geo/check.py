@@ -13,6 +13,7 @@ from typing import Final, Literal, NamedTuple
 import shapely
 
 from xiaohe.geo.components import strong_components, weak_components
+from xiaohe.geo.islands import island_edges
 from xiaohe.geo.modes import ROAD_CLASSES
 from xiaohe.geo.network import Network
 from xiaohe.geo.noding import NODING_TOLERANCE_M, Plane
@@ -27,6 +28,9 @@ STREETS_LAT_DEG: Final = (-60.0, 80.0)
 
 OUTLIER_M: Final = 200_000.0
 """A piece this far from the middle of all the others is not of the same city."""
+
+FULL_CIRCLE_DEG: Final = 360.0
+"""No number of degrees is larger, however it is counted."""
 
 Severity = Literal["error", "warning"]
 
@@ -49,7 +53,7 @@ def check_roads(pieces: Iterable[RoadPiece]) -> list[Problem]:
     vertex would show once more as an island.
     """
     given = list(pieces)
-    problems = [*_without_road_id(given), *_impossible(given)]
+    problems = [*_without_road_id(given), *impossible_places(given)]
     misplaced = {(problem.lon, problem.lat) for problem in problems if _is_misplaced(problem)}
     placed = [piece for piece in given if _misplaced_point(piece, misplaced) is None]
     problems += _zero_length(placed)
@@ -57,10 +61,21 @@ def check_roads(pieces: Iterable[RoadPiece]) -> list[Problem]:
     if ways:
         problems += [*_duplicates(ways), *_unknown_classes(ways), *_without_area(ways)]
         plane = Plane(ways)
+        problems += _self_crossing(ways, plane)
         unnoded = [*_unnoded(ways, plane)]
         problems += unnoded or [*_near_misses(plane), *_connections(ways)]
         problems += _scattered(ways, plane)
     return sorted(problems)
+
+
+def errors_in(pieces: Iterable[RoadPiece]) -> list[Problem]:
+    """Return the errors alone: quicker than the whole check, and what an import must be free of."""
+    given = list(pieces)
+    problems = [*_without_road_id(given), *impossible_places(given), *_zero_length(given)]
+    ways = [piece for piece in given if len(set(piece.points)) > 1]
+    if ways and not any(map(_is_misplaced, problems)):
+        problems += [*_duplicates(ways), *_unnoded(ways, Plane(ways))]
+    return sorted(problem for problem in problems if problem.severity == "error")
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:
@@ -78,7 +93,9 @@ def _without_road_id(pieces: list[RoadPiece]) -> Iterator[Problem]:
             yield Problem("missing_road_id", "error", piece.road_id, *piece.points[0], text)
 
 
-def _impossible(pieces: list[RoadPiece]) -> Iterator[Problem]:
+def impossible_places(given: Iterable[RoadPiece]) -> Iterator[Problem]:
+    """Yield each piece with a point that is no place, or not one of the others' city."""
+    pieces = list(given)
     firsts = [piece.points[0] for piece in pieces if all(map(_is_possible, piece.points))]
     middle = _median(firsts) if firsts else None
     for piece in pieces:
@@ -89,6 +106,8 @@ def _impossible(pieces: list[RoadPiece]) -> Iterator[Problem]:
             swapped = point[::-1]
             if _is_possible(swapped) and not _is_outlier(swapped, middle):
                 text += ": lon and lat seem to be swapped; write [lon, lat]"
+            elif max(map(abs, point)) > FULL_CIRCLE_DEG:
+                text += ": metres of a map projection? Export in WGS-84 degrees (EPSG:4326)"
             yield Problem("impossible_coordinates", "error", piece.road_id, *point, text)
             break
 
@@ -160,19 +179,29 @@ def _duplicates(pieces: list[RoadPiece]) -> Iterator[Problem]:
 
 
 def _unnoded(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
-    for a, b in plane.touching():
-        ends_a = {pieces[a].points[0], pieces[a].points[-1]}
-        ends_b = {pieces[b].points[0], pieces[b].points[-1]}
-        common = ends_a & ends_b
+    for a, b, contact in plane.meetings(plane.touching()):
+        common = set(plane.ends(a)) & set(plane.ends(b))
+        if contact in common or any(_is_same_place(contact, end) for end in common):
+            continue
         if pieces[a].points in {pieces[b].points, pieces[b].points[::-1]}:
             continue  # a duplicate, and told as one
-        for contact in plane.contacts(a, b):
-            if not any(_is_same_place(contact, end) for end in common):
-                text = (
-                    f"meets {pieces[b].road_id!r} here without a common end vertex: run "
-                    "`xiaohe roads import` on the file, or mark the bridge or layer"
-                )
-                yield Problem("unnoded_junction", "error", pieces[a].road_id, *contact, text)
+        text = (
+            f"meets {pieces[b].road_id!r} here without a common end vertex: run "
+            "`xiaohe roads import` on the file, or mark the bridge or layer"
+        )
+        yield Problem("unnoded_junction", "error", pieces[a].road_id, *contact, text)
+
+
+def _self_crossing(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
+    """Find pieces that cross or touch themselves: a spiral ramp may, a street hardly does."""
+    simple = shapely.is_simple(plane.lines.to_numpy())
+    crossing: list[int] = (~simple).nonzero()[0].tolist()
+    for piece in (pieces[i] for i in crossing):
+        text = (
+            "crosses or touches itself: nobody can turn off there; if it is a junction, split the "
+            "piece at it"
+        )
+        yield Problem("self_crossing", "warning", piece.road_id, *piece.points[0], text)
 
 
 def _is_same_place(a: LonLat, b: LonLat) -> bool:
@@ -196,9 +225,10 @@ def _scattered(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
         if piece.road_id.strip():
             by_road[piece.road_id].append(i)
     for road_id, members in by_road.items():
-        lines = [plane.line(i) for i in members]
-        if len(lines) == 1:
+        parts = _joined(pieces, members)
+        if len(parts) == 1:
             continue
+        lines = [shapely.multilinestrings([plane.line(i) for i in part]) for part in parts]
         near = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=SCATTERED_M)
         group_of = weak_components(len(lines), zip(*near.tolist(), strict=True))
         groups = sorted(set(group_of))
@@ -207,8 +237,22 @@ def _scattered(pieces: list[RoadPiece], plane: Plane) -> Iterator[Problem]:
                 f"lies in {len(groups)} places more than {SCATTERED_M:g} m apart: if they are "
                 "different roads, give them different road_ids"
             )
-            where = pieces[members[groups[1]]].points[0]
+            where = pieces[parts[groups[1]][0]].points[0]
             yield Problem("scattered_road", "warning", road_id, *where, text)
+
+
+def _joined(pieces: list[RoadPiece], members: list[int]) -> list[list[int]]:
+    """Group a road's pieces by which are joined end to end: of thousands, few groups are left."""
+    first_at: dict[LonLat, int] = {}
+    links = [
+        (first_at.setdefault(end, i), i)
+        for i, member in enumerate(members)
+        for end in (pieces[member].points[0], pieces[member].points[-1])
+    ]
+    groups: dict[int, list[int]] = defaultdict(list)
+    for member, group in zip(members, weak_components(len(members), links), strict=True):
+        groups[group].append(member)
+    return list(groups.values())
 
 
 # --- the whole as a network
@@ -218,7 +262,9 @@ def _connections(pieces: list[RoadPiece]) -> Iterator[Problem]:
     network = Network.build(pieces, "check")
     found: dict[tuple[str, tuple[int, ...]], list[Mode]] = defaultdict(list)
     for mode in MODES:
-        for code, edges in [*_islands(network, mode), *_one_way_traps(network, mode)]:
+        for edges in island_edges(network, mode):
+            found["island", edges].append(mode)
+        for code, edges in _one_way_traps(network, mode):
             found[code, edges].append(mode)
     for (code, edges), modes in found.items():
         metres = sum(network.lengths_m[edge] for edge in edges)
@@ -234,20 +280,6 @@ _CONNECTION_TEXTS: Final = {
     "one_way_trap": "can be entered but not left: look at the one-ways",
     "one_way_source": "can be left but not entered: look at the one-ways",
 }
-
-
-def _islands(network: Network, mode: Mode) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the edges of each connected part but the longest."""
-    edges = network.graphs[mode].usable.nonzero()[0].tolist()
-    u, v = network.u.tolist(), network.v.tolist()
-    part_of = weak_components(network.node_count, ((u[e], v[e]) for e in edges))
-    parts: dict[int, list[int]] = defaultdict(list)
-    metres: dict[int, float] = defaultdict(float)
-    for edge in edges:
-        parts[part_of[u[edge]]].append(edge)
-        metres[part_of[u[edge]]] += network.lengths_m[edge]
-    for part in sorted(parts, key=lambda part: -metres[part])[1:]:
-        yield "island", tuple(parts[part])
 
 
 def _one_way_traps(network: Network, mode: Mode) -> Iterator[tuple[str, tuple[int, ...]]]:

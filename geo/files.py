@@ -1,5 +1,7 @@
 """Reads roads files from disk: the one place in this room that is given a path to one."""
 
+import gzip
+import zlib
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from xiaohe.geo.snap import Snapper
 
 VERSION_CHARACTERS = 12
 """Length of a file's version: enough that two files of one district never agree by chance."""
+
+UNPACKED_BYTES_MAX = 2**31
+"""Most that a packed file may hold: more than any city's roads, and less than fills a machine."""
 
 LON_MAX_DEG = 180.0
 LAT_MAX_DEG = 90.0
@@ -48,12 +53,23 @@ def load_network(path: str | Path, speed_factor: float = 1.0) -> tuple[Network, 
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Read a file whole; raises ``RoadsFileError`` that names it where that fails."""
+    """Read a file whole, unpacked if its name ends in ``.gz``.
+
+    Raises ``RoadsFileError`` that names it where that fails.
+    """
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or error
+        if not str(path).lower().endswith(".gz"):
+            return Path(path).read_bytes()
+        with gzip.open(path) as packed:
+            raw = packed.read(UNPACKED_BYTES_MAX + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RoadsFileError([f"{path}: not a whole gzip file ({error}): fetch it again"]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise RoadsFileError([f"{path}: {reason}: name a file that can be read"]) from None
+    if len(raw) > UNPACKED_BYTES_MAX:
+        raise RoadsFileError([f"{path}: more than 2 GiB when unpacked: cut out one city"])
+    return raw
 
 
 def _is_on_earth(piece: RoadPiece) -> bool:

@@ -1,38 +1,51 @@
 """From a file of somebody else's to a roads file: what `xiaohe roads import` and `check` do."""
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
-import orjson
-
-from xiaohe.geo.check import Problem, check_roads
-from xiaohe.geo.files import load_pieces, read_bytes
+from xiaohe.geo.check import Problem, check_roads, errors_in, impossible_places
+from xiaohe.geo.datum import Datum
+from xiaohe.geo.files import read_bytes
+from xiaohe.geo.islands import Island, islands
 from xiaohe.geo.modes import may_use
+from xiaohe.geo.node_link import is_node_link, read_node_link
 from xiaohe.geo.noding import node_roads
 from xiaohe.geo.osm import read_osm
+from xiaohe.geo.progress import Watch, unwatched
 from xiaohe.geo.roads import (
+    COORDINATE_DECIMALS,
     MODES,
     ROAD_ID_CHARACTERS_MAX,
+    LonLat,
+    Read,
     RoadPiece,
     RoadsFileError,
-    read_roads,
+    datum_of,
+    features_of,
+    parsed,
+    read_features,
 )
+from xiaohe.geo.tally import Tally
 
 OSM_SUFFIXES: Final = (".pbf", ".osm", ".xml", ".osm.gz", ".osm.bz2", ".xml.gz", ".xml.bz2")
-GEOJSON_SUFFIXES: Final = (".geojson", ".json")
+JSON_SUFFIXES: Final = (".geojson", ".json", ".geojson.gz", ".json.gz")
+
+_IMPORT_FIRST: Final = "not a roads file yet: run `xiaohe roads import` on it, and check the result"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import gave.
 
-    ``read`` counts the ways or features of the source, ``dropped`` those left out by reason,
-    ``doubts`` what was not understood and passed over; ``noded`` says that ways had to be split
-    where they meet.
+    ``source`` is ``osm``, ``geojson`` or ``node-link``; ``read`` counts its ways, features or
+    links. ``dropped`` counts those left out by reason and ``examples`` names some of each;
+    ``doubts`` counts what was not understood, or not followed, and passed over. ``noded`` says
+    that ways had to be split where they meet, ``junctions`` at how many places. ``turned``
+    counts the features that were in another datum than WGS-84, by datum. ``islands`` are the
+    parts that nothing joins to the rest, the longest first; ``errors`` is what the check finds
+    in the result that only a person can mend, such as a road without a road_id.
     """
 
     pieces: tuple[RoadPiece, ...]
@@ -40,65 +53,126 @@ class ImportReport:
     read: int
     dropped: Mapping[str, int]
     doubts: Mapping[str, int]
+    examples: Mapping[str, list[str]]
     noded: bool
+    junctions: int
+    turned: Mapping[Datum, int]
+    islands: tuple[Island, ...]
+    errors: tuple[Problem, ...]
 
 
-def import_roads(path: str | Path) -> ImportReport:
-    """Read roads from OpenStreetMap (pbf, xml) or GeoJSON, so that roads meet at end vertices.
+def import_roads(path: str | Path, watch: Watch = unwatched) -> ImportReport:
+    """Read roads from OpenStreetMap, GeoJSON or a node-link graph, so that they meet at ends.
 
-    Ways that cross or touch without a common vertex are noded. A GeoJSON may be raw: lines of
-    several parts are taken apart, other shapes are dropped, and a missing ``road_id`` is taken
-    from ``name``.
-    Write the pieces with ``roads.write_roads``. Raises ``RoadsFileError``.
+    Of OpenStreetMap and GeoJSON, ways that cross or touch without a common vertex are noded; a
+    graph says itself where its links meet. A GeoJSON may be raw: lines of several parts are
+    taken apart, other shapes are dropped, a missing ``road_id`` is taken from ``name``, and
+    what it declares to be in GCJ-02 or BD-09 is turned into WGS-84.
+    Write the pieces with ``roads.write_roads``. ``watch`` is told how far it is. Raises
+    ``RoadsFileError``.
     """
     name = str(path).lower()
     if name.endswith(OSM_SUFFIXES):
-        found = read_osm(path)
-        pieces, noded = _noded(found.pieces)
-        once = _without_doubles(pieces)
-        dropped = dict(found.dropped)
-        if len(once) < len(pieces):
-            dropped["drawn twice (pieces)"] = len(pieces) - len(once)
-        return ImportReport(once, "osm", found.ways, MappingProxyType(dropped), found.doubts, noded)
-    if name.endswith(GEOJSON_SUFFIXES):
-        return _import_geojson(path)
-    known = ", ".join(OSM_SUFFIXES + GEOJSON_SUFFIXES)
-    raise RoadsFileError([f"{path}: unknown kind of file: give one that ends in {known}"])
+        found = read_osm(path, watch)
+        return _report("osm", found.ways, found.pieces, found.tally, watch)
+    if not name.endswith(JSON_SUFFIXES):
+        known = ", ".join(OSM_SUFFIXES + JSON_SUFFIXES)
+        raise RoadsFileError([f"{path}: unknown kind of file: give one that ends in {known}"])
+    watch("reading", 0, None)
+    raw = read_bytes(path)
+    try:
+        return _import_json(parsed(raw), watch)
+    except RoadsFileError as error:
+        raise RoadsFileError(f"{path}: {problem}" for problem in error.problems) from None
 
 
 def check_roads_file(path: str | Path) -> list[Problem]:
     """Return what is wrong with a roads file; raises ``RoadsFileError`` if it cannot be read."""
-    pieces, _ = load_pieces(path)
-    return check_roads(pieces)
-
-
-def _import_geojson(path: str | Path) -> ImportReport:
+    if str(path).lower().endswith(OSM_SUFFIXES):
+        raise RoadsFileError([f"{path}: {_IMPORT_FIRST}"])
     raw = read_bytes(path)
-    dropped: Counter[str] = Counter()
     try:
-        document = orjson.loads(raw)
-        features = document.get("features") if isinstance(document, dict) else None
-        if isinstance(features, list):
-            lines = [line for feature in features for line in _lines(feature, dropped)]
-            raw = orjson.dumps({"type": "FeatureCollection", "features": lines})
-        given = read_roads(raw)
-    except orjson.JSONDecodeError as error:
-        raise RoadsFileError([f"{path}: not JSON ({error}): save it in UTF-8"]) from None
+        pieces, turned = _read_to_check(parsed(raw))
     except RoadsFileError as error:
         raise RoadsFileError(f"{path}: {problem}" for problem in error.problems) from None
-    pieces, noded = _noded(given)
-    read = len(features) if isinstance(features, list) else 0
+    first = pieces[0]
+    wrong = [
+        Problem(
+            "wrong_datum",
+            "error",
+            first.road_id,
+            *first.points[0],
+            f"{count} features are in datum {datum}: run `xiaohe roads import` on the file, which "
+            "turns them into WGS-84",
+        )
+        for datum, count in turned.items()
+    ]
+    return [*wrong, *check_roads(pieces)]
+
+
+def _read_to_check(document: object) -> Read:
+    if is_node_link(document):
+        raise RoadsFileError([_IMPORT_FIRST])
+    return read_features(enumerate(features_of(document)), datum_of(document))
+
+
+def _import_json(document: object, watch: Watch) -> ImportReport:
+    tally = Tally()
+    if is_node_link(document):
+        assert isinstance(document, dict)
+        graph = read_node_link(document, tally)
+        return _report("node-link", graph.links, graph.pieces, tally, watch)
+    if isinstance(document, dict) and isinstance(document.get("elements"), list):
+        raise RoadsFileError(["this is Overpass JSON: fetch the same as XML, with [out:xml]"])
+    features = features_of(document)
+    lines = ((i, line) for i, each in enumerate(features) for line in _lines(i, each, tally))
+    given, turned = read_features(lines, datum_of(document))
+    misplaced = list(impossible_places(given))
+    if misplaced:
+        raise RoadsFileError(f"road_id {each.road_id!r}: {each.text}" for each in misplaced)
+    pieces = tuple(_once(given, tally))
+    return _report("geojson", len(features), pieces, tally, watch, turned)
+
+
+def _report(
+    source: str,
+    read: int,
+    given: tuple[RoadPiece, ...],
+    tally: Tally,
+    watch: Watch,
+    turned: Mapping[Datum, int] | None = None,
+) -> ImportReport:
+    """Node the pieces, unless a graph says itself where they meet, and look for islands."""
+    pieces = given if source == "node-link" else node_roads(given, watch)
+    noded = {piece.points for piece in pieces} != {piece.points for piece in given}
+    junctions = len(_ends(pieces) - _ends(given)) if noded else 0
+    if source == "osm":
+        pieces = _without_doubles(pieces, tally)
+    if not pieces:
+        left_out = "; ".join(f"{count} × {reason}" for reason, count in tally.dropped.items())
+        text = "no road with any length: the file needs at least one line"
+        raise RoadsFileError([text + (f" (left out: {left_out})" if left_out else "")])
+    watch("checking", 0, None)
     return ImportReport(
-        pieces, "geojson", read, MappingProxyType(dict(dropped)), MappingProxyType({}), noded
+        pieces=pieces,
+        source=source,
+        read=read,
+        dropped=dict(tally.dropped),
+        doubts=dict(tally.doubts),
+        examples=dict(tally.examples),
+        noded=noded,
+        junctions=junctions,
+        turned=dict(turned or {}),
+        islands=tuple(islands(pieces)),
+        errors=tuple(errors_in(pieces)),
     )
 
 
-def _noded(given: tuple[RoadPiece, ...]) -> tuple[tuple[RoadPiece, ...], bool]:
-    pieces = node_roads(given)
-    return pieces, {piece.points for piece in pieces} != {piece.points for piece in given}
+def _ends(pieces: Iterable[RoadPiece]) -> set[LonLat]:
+    return {end for piece in pieces for end in (piece.points[0], piece.points[-1])}
 
 
-def _without_doubles(pieces: tuple[RoadPiece, ...]) -> tuple[RoadPiece, ...]:
+def _without_doubles(pieces: tuple[RoadPiece, ...], tally: Tally) -> tuple[RoadPiece, ...]:
     """Keep one of each two pieces with the same course: the one that most modes may use.
 
     In OpenStreetMap a signed trail is sometimes drawn on top of the street that it follows.
@@ -107,8 +181,11 @@ def _without_doubles(pieces: tuple[RoadPiece, ...]) -> tuple[RoadPiece, ...]:
     for piece in pieces:
         key = (min(piece.points, piece.points[::-1]), piece.layer)
         first = best.setdefault(key, piece)
+        if first is piece:
+            continue
         if _use(piece) > _use(first):
             best[key] = piece
+        tally.drop("drawn twice (pieces)", (first if best[key] is piece else piece).road_id)
     return tuple(best.values())
 
 
@@ -116,29 +193,74 @@ def _use(piece: RoadPiece) -> tuple[int, bool]:
     return sum(may_use(piece, mode) for mode in MODES), piece.name is not None
 
 
-def _lines(feature: Any, dropped: Counter[str]) -> list[Any]:  # noqa: ANN401 - JSON, not yet read
+# --- GeoJSON
+
+
+def _lines(index: int, feature: Any, tally: Tally) -> list[Any]:  # noqa: ANN401 - JSON, not yet read
     """Return a feature as LineString features with a road_id; what cannot be read is left as is."""
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     if not isinstance(geometry, dict):
         return [feature]
     kind = geometry.get("type")
     if kind not in ("LineString", "MultiLineString"):
-        dropped[f"geometry {kind}"] += 1
+        tally.drop(f"geometry {str(kind)[:40]}", f"feature {index}")
         return []
-    properties = feature.get("properties")
-    if isinstance(properties, dict) and not properties.get("road_id"):
-        name = properties.get("name")
-        if isinstance(name, str) and name.strip():
-            properties = {**properties, "road_id": name.strip()[:ROAD_ID_CHARACTERS_MAX]}
     coordinates = geometry.get("coordinates")
     if not isinstance(coordinates, list):
         return [feature]
     parts = [coordinates] if kind == "LineString" else coordinates
+    if not parts:
+        tally.drop("no line in it", f"feature {index}")
+    properties = _with_road_id(feature.get("properties"))
     return [
         {
-            "type": "Feature",
+            **feature,
             "properties": properties,
             "geometry": {"type": "LineString", "coordinates": part},
         }
         for part in parts
     ]
+
+
+def _with_road_id(properties: Any) -> Any:  # noqa: ANN401 - JSON, not yet read
+    """Return a feature's properties with its name for a road_id, where it has none."""
+    if not isinstance(properties, dict) or properties.get("road_id"):
+        return properties
+    name = properties.get("name")
+    if not isinstance(name, str) or not name.strip():
+        return properties
+    return {**properties, "road_id": name.strip()[:ROAD_ID_CHARACTERS_MAX]}
+
+
+def _once(pieces: Iterable[RoadPiece], tally: Tally) -> Iterator[RoadPiece]:
+    """Leave out what has no length or is there twice; two one-ways to and fro become one piece.
+
+    Only what is alike in all else is taken together: of two that differ somebody must say which
+    holds, and the check tells them.
+    """
+    kept: dict[RoadPiece, RoadPiece] = {}
+    first: dict[RoadPiece, RoadPiece] = {}
+    for piece in pieces:
+        points = tuple(
+            (round(lon, COORDINATE_DECIMALS), round(lat, COORDINATE_DECIMALS))
+            for lon, lat in piece.points
+        )
+        if len(set(points)) == 1:
+            tally.drop("no length", piece.road_id)
+            continue
+        drawn = _drawn_forward(replace(piece, points=points))
+        alike = replace(drawn, points=min(points, points[::-1]))
+        if alike not in kept:
+            kept[alike], first[alike] = piece, drawn
+        elif kept[alike].oneway != "no" and first[alike].points != drawn.points:
+            kept[alike] = replace(first[alike], oneway="no")
+        else:
+            tally.drop("there twice", piece.road_id)
+    yield from kept.values()
+
+
+def _drawn_forward(piece: RoadPiece) -> RoadPiece:
+    """Draw a street that leads against its drawing the other way round."""
+    if piece.oneway == "-1" and piece.oneway_bicycle is None:
+        return replace(piece, points=piece.points[::-1], oneway="yes")
+    return piece

@@ -10,7 +10,7 @@ every other property. A way that crosses itself without a vertex is left whole t
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from math import hypot
+from math import floor, hypot
 from typing import Final
 
 import geopandas
@@ -19,6 +19,7 @@ import shapely
 from numpy.typing import NDArray
 
 from xiaohe.geo.components import weak_components
+from xiaohe.geo.progress import Watch, unwatched
 from xiaohe.geo.projection import Projection
 from xiaohe.geo.roads import COORDINATE_DECIMALS, LonLat, RoadPiece
 
@@ -29,31 +30,75 @@ ROUNDS_MAX: Final = 8
 """Putting a junction into a way bends it by up to the tolerance, which may make it touch another:
 then noding goes round again. Two rounds are usual, the second one to see that nothing is left."""
 
-_Cuts = dict[int, dict[LonLat, None]]
-"""By way: the places to cut it at, in the order found."""
+WATCH_EVERY: Final = 2000
+"""Pairs of ways between two words on how far noding is: some tenths of a second."""
 
 
-def node_roads(pieces: Iterable[RoadPiece]) -> tuple[RoadPiece, ...]:
+def node_roads(pieces: Iterable[RoadPiece], watch: Watch = unwatched) -> tuple[RoadPiece, ...]:
     """Return the pieces split so that roads which meet share an end vertex.
 
     Noding a noded file changes nothing. Pieces of no length are left out.
     """
     ways = tuple(replace(piece, points=_rounded(piece.points)) for piece in pieces)
     ways = tuple(way for way in ways if len(set(way.points)) > 1)
-    for _ in range(ROUNDS_MAX):
-        noded = _noded_once(ways) if ways else ()
+    for number in range(1, ROUNDS_MAX + 1):
+        noded = _noded_once(ways, watch, number) if ways else ()
         if noded == ways:
             break
         ways = noded
     return ways
 
 
-def _noded_once(given: tuple[RoadPiece, ...]) -> tuple[RoadPiece, ...]:
+def _noded_once(given: tuple[RoadPiece, ...], watch: Watch, number: int) -> tuple[RoadPiece, ...]:
     ways = _joined_ends(list(given))
     plane = Plane(ways)
-    cuts = _cuts(plane)
-    bent = [_with_points(way, cuts.get(i, {}), plane) for i, way in enumerate(ways)]
+    cuts = _cuts(plane, watch, f"noding, round {number}")
+    bent = [
+        _with_points(way, cuts[i].points, plane) if i in cuts else way for i, way in enumerate(ways)
+    ]
     return tuple(_split(bent))
+
+
+class _Places:
+    """Places on a plane, in the order added, in a raster as fine as the tolerance.
+
+    A road of a whole city has thousands of vertices and as many crossings: looking through all of
+    the one for each of the other would take the square of their number.
+    """
+
+    def __init__(self, projection: Projection, points: Iterable[LonLat] = ()) -> None:
+        """Begin with some places."""
+        self.points: dict[LonLat, None] = {}
+        self._scale = projection.scale
+        self._cells: dict[tuple[int, int], list[LonLat]] = defaultdict(list)
+        for point in points:
+            self.add(point)
+
+    def add(self, point: LonLat) -> None:
+        """Add a place, unless it is there."""
+        if point not in self.points:
+            self.points[point] = None
+            self._cells[self._cell(point)].append(point)
+
+    def near(self, point: LonLat) -> Iterator[tuple[float, LonLat]]:
+        """Yield (metres away, place) for those within ``NODING_TOLERANCE_M``."""
+        column, row = self._cell(point)
+        for x in (column - 1, column, column + 1):
+            for y in (row - 1, row, row + 1):
+                for place in self._cells.get((x, y), ()):
+                    away_m = self._apart_m(place, point)
+                    if away_m <= NODING_TOLERANCE_M:
+                        yield away_m, place
+
+    def _cell(self, point: LonLat) -> tuple[int, int]:
+        lon, lat = point
+        return (
+            floor(lon * self._scale.east_m / NODING_TOLERANCE_M),
+            floor(lat * self._scale.north_m / NODING_TOLERANCE_M),
+        )
+
+    def _apart_m(self, a: LonLat, b: LonLat) -> float:
+        return hypot((a[0] - b[0]) * self._scale.east_m, (a[1] - b[1]) * self._scale.north_m)
 
 
 class Plane:
@@ -66,22 +111,57 @@ class Plane:
         drawn = np.array([shapely.LineString(way.points) for way in ways])
         self.lines = geopandas.GeoSeries(shapely.transform(drawn, self.projection.many_to_m))
         self._levels = [(way.layer, way.bridge) for way in ways]
+        self._vertices: dict[int, _Places] = {}
 
     def line(self, way: int) -> shapely.LineString:
         """Return one way on the plane."""
         return self.lines.iat[way]
+
+    def ends(self, way: int) -> tuple[LonLat, LonLat]:
+        """Return one way's two ends."""
+        points = self.ways[way].points
+        return points[0], points[-1]
+
+    def vertices(self, way: int) -> _Places:
+        """Return one way's vertices, to look for those near a place."""
+        found = self._vertices.get(way)
+        if found is None:
+            found = self._vertices[way] = _Places(self.projection, self.ways[way].points)
+        return found
 
     def same_level(self, a: int, b: int) -> bool:
         """Say whether two ways meet where they cross: one layer, and neither is a bridge."""
         (layer_a, bridge_a), (layer_b, bridge_b) = self._levels[a], self._levels[b]
         return layer_a == layer_b and not bridge_a and not bridge_b
 
-    def touching(self) -> Iterator[tuple[int, int]]:
-        """Yield each pair of ways on one level that have a point in common, once."""
-        first, second = self.lines.sindex.query(self.lines, predicate="intersects")
-        for a, b in zip(first.tolist(), second.tolist(), strict=True):
-            if a < b and self.same_level(a, b):
-                yield a, b
+    def touching(self, *, on_any_level: bool = False) -> NDArray[np.int64]:
+        """Return each pair of ways on one level that have a point in common, once: (pairs, 2)."""
+        found = self.lines.sindex.query(self.lines, predicate="intersects")
+        pairs: list[tuple[int, int]] = [
+            (a, b)
+            for a, b in zip(*found.tolist(), strict=True)
+            if a < b and (on_any_level or self.same_level(a, b))
+        ]
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+    def meetings(self, pairs: NDArray[np.int64]) -> Iterator[tuple[int, int, LonLat]]:
+        """Yield where two ways touch: points, and the ends of stretches that they share."""
+        if not len(pairs):
+            return
+        lines = self.lines.to_numpy()
+        shared = shapely.intersection(lines[pairs[:, 0]], lines[pairs[:, 1]])
+        parts, pair_of = shapely.get_parts(shared, return_index=True)
+        xy, part_of = shapely.get_coordinates(parts, return_index=True)
+        _, first = np.unique(part_of, return_index=True)
+        last = np.append(first[1:], len(xy)) - 1
+        at = np.unique(np.concatenate([first, last]))
+        places = self.projection.many_to_deg(xy[at]).tolist()
+        seen: set[tuple[int, LonLat]] = set()
+        for pair, place in zip(pair_of[part_of[at]].tolist(), _rounded(places), strict=True):
+            if (pair, place) not in seen:
+                seen.add((pair, place))
+                a, b = pairs[pair].tolist()
+                yield a, b, place
 
     def ends_on(self) -> Iterator[tuple[LonLat, int, int]]:
         """Yield (end, its way, other way) where a way ends on or short of another's middle.
@@ -99,18 +179,8 @@ class Plane:
         ends = sorted(loose)
         for number, other in self.near(ends, NODING_TOLERANCE_M):
             end = ends[number]
-            if other != loose[end] and not self._has_vertex_near(other, end):
+            if other != loose[end] and not any(self.vertices(other).near(end)):
                 yield end, loose[end], other
-
-    def _has_vertex_near(self, way: int, point: LonLat) -> bool:
-        return any(
-            self.apart_m(vertex, point) <= NODING_TOLERANCE_M for vertex in self.ways[way].points
-        )
-
-    def apart_m(self, a: LonLat, b: LonLat) -> float:
-        """Return the distance between two places."""
-        scale = self.projection.scale
-        return hypot((a[0] - b[0]) * scale.east_m, (a[1] - b[1]) * scale.north_m)
 
     def near(self, points: list[LonLat], reach_m: float) -> Iterator[tuple[int, int]]:
         """Yield (number of the point, way) for every way within ``reach_m`` of a point."""
@@ -119,16 +189,6 @@ class Plane:
         on_plane = shapely.points(self.projection.many_to_m(np.array(points)))
         found = self.lines.sindex.query(on_plane, predicate="dwithin", distance=reach_m)
         yield from zip(found[0].tolist(), found[1].tolist(), strict=True)
-
-    def contacts(self, a: int, b: int) -> list[LonLat]:
-        """Return where two ways touch: points, and the ends of stretches they share."""
-        shared = shapely.intersection(self.line(a), self.line(b))
-        ends: list[NDArray[np.float64]] = []
-        for part in shapely.get_parts(shared):
-            xy = shapely.get_coordinates(part)
-            ends += [xy[0], xy[-1]] if len(xy) > 1 else [xy[0]]
-        places = (self.projection.to_deg(float(x), float(y)) for x, y in ends)
-        return list(dict.fromkeys(_rounded(places)))
 
 
 def _projection(points: list[LonLat]) -> Projection:
@@ -197,45 +257,35 @@ def _moved(points: tuple[LonLat, ...], moved: dict[LonLat, LonLat]) -> tuple[Lon
     return tuple(placed) if len(placed) > 1 else (points[0], points[0])
 
 
-def _cuts(plane: Plane) -> _Cuts:
-    """Find the places where each way is to be cut that are no vertices of it yet."""
-    ways = plane.ways
-    cuts: _Cuts = defaultdict(dict)
+def _cuts(plane: Plane, watch: Watch, stage: str) -> dict[int, _Places]:
+    """Find by way the places where it is to be cut that are no vertices of it yet."""
+    cuts: dict[int, _Places] = defaultdict(lambda: _Places(plane.projection))
     for end, _, other in plane.ends_on():
-        cuts[other][end] = None
-    for a, b in plane.touching():
-        for contact in plane.contacts(a, b):
-            at = _vertex_near((ways[a], ways[b]), contact, plane, cuts[a], cuts[b])
+        cuts[other].add(end)
+    pairs = plane.touching()
+    for done in range(0, len(pairs), WATCH_EVERY):
+        watch(stage, done, len(pairs))
+        for a, b, contact in plane.meetings(pairs[done : done + WATCH_EVERY]):
+            if contact in plane.ends(a) and contact in plane.ends(b):
+                continue
+            known = [plane.vertices(a), plane.vertices(b), cuts.get(a), cuts.get(b)]
+            near = (found for places in known if places for found in places.near(contact))
+            at = min(near, default=(0.0, contact))[1]
             for way in (a, b):
-                if at not in ways[way].points:
-                    cuts[way][at] = None
+                if at not in plane.vertices(way).points:
+                    cuts[way].add(at)
     return cuts
-
-
-def _vertex_near(
-    ways: tuple[RoadPiece, RoadPiece], point: LonLat, plane: Plane, *more: dict[LonLat, None]
-) -> LonLat:
-    """Return the vertex or cut nearest to a crossing, or the crossing where none is near."""
-    known = dict.fromkeys(vertex for way in ways for vertex in way.points)
-    for cuts in more:
-        known |= cuts
-    distances = ((plane.apart_m(vertex, point), vertex) for vertex in known)
-    near = [found for found in distances if found[0] <= NODING_TOLERANCE_M]
-    return min(near)[1] if near else point
 
 
 def _with_points(way: RoadPiece, cuts: dict[LonLat, None], plane: Plane) -> RoadPiece:
     """Put the cuts among the way's vertices, each where it is nearest to the way."""
-    if not cuts:
-        return way
     line = shapely.LineString(plane.projection.many_to_m(np.array(way.points)))
     steps_m = np.hypot(*np.diff(shapely.get_coordinates(line), axis=0).T)
     placed = list(
         zip(np.concatenate(([0.0], np.cumsum(steps_m))).tolist(), way.points, strict=True)
     )
-    for cut in cuts:
-        there = shapely.Point(plane.projection.to_m(*cut))
-        placed.append((float(shapely.line_locate_point(line, there)), cut))
+    on_plane = shapely.points(plane.projection.many_to_m(np.array(list(cuts))))
+    placed += zip(shapely.line_locate_point(line, on_plane).tolist(), cuts, strict=True)
     placed.sort(key=lambda at: at[0])
     points = [point for _, point in placed]
     kept = [b for a, b in zip([None, *points], points, strict=False) if a != b]

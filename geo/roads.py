@@ -5,12 +5,16 @@ both optional: ``oneway_bicycle`` (as ``oneway``, for e-bikes alone) and ``modes
 travel modes that may use the piece, where that is not what its class says).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import orjson
+
+from xiaohe.geo.datum import Datum, to_wgs84
+from xiaohe.geo.reference import UnknownReferenceError, declared_datum
 
 Mode = Literal["walk", "ebike", "car"]
 """How a member travels; the roster's ``travel_mode``."""
@@ -30,6 +34,9 @@ ROAD_ID_CHARACTERS_MAX = 128
 
 MAXSPEED_KMH_MAX = 200.0
 """A speed limit above this is a slip of the pen or another unit."""
+
+LAYER_MAX = 200
+"""Layers above or below the ground: more than the floors of any building."""
 
 PROBLEMS_MAX = 50
 """Problems that one error lists: enough to mend a file by, and still readable."""
@@ -73,32 +80,81 @@ class _BadFeatureError(Exception):
     """One feature cannot be read; the message says what to do."""
 
 
+class Read(NamedTuple):
+    """What was read: the pieces, in WGS-84, and how many had to be turned into it, by datum."""
+
+    pieces: tuple[RoadPiece, ...]
+    turned: Mapping[Datum, int]
+
+
 def read_roads(raw: bytes) -> tuple[RoadPiece, ...]:
     """Read a roads file.
 
     Raises ``RoadsFileError`` with one line for each feature that cannot be read: its index, its
     road_id where it has one, and what to do. What can be read but makes no sense on the ground
-    is ``check.check_roads``'s matter.
+    is ``check.check_roads``'s matter. A file in another datum than WGS-84 is refused.
     """
+    document = parsed(raw)
+    pieces, turned = read_features(enumerate(features_of(document)), datum_of(document))
+    if turned:
+        raise RoadsFileError(
+            f"{count} features are in datum {datum}: run `xiaohe roads import` on the file, "
+            "which turns them into WGS-84"
+            for datum, count in turned.items()
+        )
+    return pieces
+
+
+def parsed(raw: bytes) -> object:
+    """Read JSON; raises ``RoadsFileError``."""
+    if not raw.strip():
+        raise RoadsFileError(["the file is empty: export or fetch it again"])
     try:
-        document = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise RoadsFileError([f"not JSON ({error}): save the file as GeoJSON, in UTF-8"]) from None
+        text = f"not JSON ({error}): save it whole, as GeoJSON in UTF-8, with no NaN in it"
+        raise RoadsFileError([text]) from None
+
+
+def features_of(document: object) -> list[object]:
+    """Return a GeoJSON FeatureCollection's features; raises ``RoadsFileError``."""
     if not isinstance(document, dict) or document.get("type") != "FeatureCollection":
         raise RoadsFileError(["not a GeoJSON FeatureCollection: export the roads as one"])
     features = document.get("features")
     if not isinstance(features, list) or not features:
         raise RoadsFileError(["no features: the collection needs at least one LineString"])
+    return features
+
+
+def datum_of(document: object) -> Datum:
+    """Return the datum that a collection declares; raises ``RoadsFileError``."""
+    assert isinstance(document, dict)
+    try:
+        return declared_datum(document)
+    except UnknownReferenceError as error:
+        raise RoadsFileError([str(error)]) from None
+
+
+def read_features(features: Iterable[tuple[int, object]], otherwise: Datum) -> Read:
+    """Read (index, feature) pairs, each in the datum it declares, else in ``otherwise``.
+
+    Raises ``RoadsFileError`` with a line for each that cannot be read.
+    """
     pieces: list[RoadPiece] = []
+    turned: Counter[Datum] = Counter()
     problems: list[str] = []
-    for index, feature in enumerate(features):
+    for index, feature in features:
         try:
-            pieces.append(_piece(feature))
+            datum = _datum(feature, otherwise)
+            pieces.append(_piece(feature, datum))
         except _BadFeatureError as error:
             problems.append(f"{_where(index, feature)}: {error}")
+        else:
+            if datum != "wgs84":
+                turned[datum] += 1
     if problems:
         raise RoadsFileError(problems)
-    return tuple(pieces)
+    return Read(tuple(pieces), turned)
 
 
 def write_roads(pieces: Iterable[RoadPiece]) -> bytes:
@@ -149,7 +205,18 @@ def _where(index: int, feature: object) -> str:
     return f"feature {index}" + (f" (road_id {road_id!r})" if road_id is not None else "")
 
 
-def _piece(feature: object) -> RoadPiece:
+def _datum(feature: object, otherwise: Datum) -> Datum:
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    if not isinstance(feature, dict):
+        return otherwise
+    try:
+        own = declared_datum(feature, otherwise)
+        return declared_datum(properties, own) if isinstance(properties, dict) else own
+    except UnknownReferenceError as error:
+        raise _BadFeatureError(str(error)) from None
+
+
+def _piece(feature: object, datum: Datum) -> RoadPiece:
     """Read one feature; raises ``_BadFeatureError`` that says what to do."""
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         raise _BadFeatureError("not a GeoJSON Feature: leave only features in the list")
@@ -158,7 +225,7 @@ def _piece(feature: object) -> RoadPiece:
         raise _BadFeatureError("properties must be an object")
     return RoadPiece(
         road_id=_road_id(properties),
-        points=_points(feature.get("geometry")),
+        points=_points(feature.get("geometry"), datum),
         name=_text(properties, "name"),
         highway=_text(properties, "highway") or HIGHWAY_DEFAULT,
         oneway=_oneway(properties, "oneway") or "no",
@@ -188,14 +255,15 @@ def _road_id(properties: Mapping[str, Any]) -> str:
     return value
 
 
-def _points(geometry: object) -> tuple[LonLat, ...]:
+def _points(geometry: object, datum: Datum) -> tuple[LonLat, ...]:
     if not isinstance(geometry, dict) or geometry.get("type") != "LineString":
         kind = geometry.get("type") if isinstance(geometry, dict) else None
         raise _BadFeatureError(f"geometry is {kind or 'missing'}: make it one LineString a feature")
     coordinates = geometry.get("coordinates")
     if not isinstance(coordinates, list) or len(coordinates) < 2:  # noqa: PLR2004 - a line has two ends
         raise _BadFeatureError("a LineString needs at least two points")
-    return tuple(_point(pair) for pair in coordinates)
+    points = tuple(_point(pair) for pair in coordinates)
+    return points if datum == "wgs84" else tuple(to_wgs84(*point, datum) for point in points)
 
 
 def _point(pair: object) -> LonLat:
@@ -259,11 +327,12 @@ def _layer(properties: Mapping[str, Any]) -> int:
     if value is None or value == "":
         return 0
     try:
-        return int(value)
+        layer = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise _BadFeatureError(
-            f"layer is {value!r}: give a whole number, 0 at ground level"
-        ) from None
+        layer = LAYER_MAX + 1
+    if abs(layer) > LAYER_MAX:
+        raise _BadFeatureError(f"layer is {value!r}: give a whole number, 0 at ground level")
+    return layer
 
 
 def _modes(properties: Mapping[str, Any]) -> tuple[Mode, ...] | None:

@@ -50,7 +50,7 @@ GROUPS = {
         "Roads files.",
         "xiaohe.commands.roads",
         {
-            "import": "Make one of OpenStreetMap data or GeoJSON.",
+            "import": "Make one of OpenStreetMap data, GeoJSON or a node-link graph.",
             "check": "Show what is wrong with one.",
         },
     ),
@@ -129,7 +129,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
-    from xiaohe.places import FileUnreadable  # noqa: PLC0415 - the same
+    from xiaohe.places import FileUnreadable, FileUnwritable  # noqa: PLC0415 - the same
     from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
     from xiaohe.sim.bus import BusError  # noqa: PLC0415 - the same
     from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
@@ -142,6 +142,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         BusError,
         ClusterError,
         FileUnreadable,
+        FileUnwritable,
         OSError,
         PolicyError,
         RoadsFileError,

@@ -16,6 +16,10 @@ class FileUnreadable(Exception):
     """A file that was named cannot be read; the message says which and why."""
 
 
+class FileUnwritable(Exception):
+    """A file that was named cannot be written; the message says which and why."""
+
+
 def read_file(path: Path) -> bytes:
     """Read a file that a person named. Raises FileUnreadable."""
     try:

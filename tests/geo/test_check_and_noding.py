@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.geo import extracts, maps
-from xiaohe.geo.check import check_roads, has_errors
+from xiaohe.geo.check import check_roads, errors_in, has_errors
 from xiaohe.geo.network import Network
 from xiaohe.geo.noding import node_roads
 from xiaohe.geo.projection import ground_distance_m
@@ -159,6 +159,27 @@ def test_a_road_in_far_apart_places_is_told():
     assert codes([*pieces[:1], replace(pieces[1], road_id="长街"), pieces[2]]) == []
 
 
+def test_a_piece_that_crosses_itself_is_told():
+    """A ramp may wind over itself; a street that does has a junction that nobody can use."""
+    loop = way("loop", (0, 0), (100, 0), (50, 50), (50, -50))
+    assert codes([loop]) == [("warning", "self_crossing", "loop")]
+    assert codes([way("ring", (0, 0), (100, 0), (50, 50), (0, 0))]) == []
+
+
+def test_the_errors_alone_are_those_of_the_whole_check():
+    """Found quicker, for an import."""
+    broken = [
+        ACROSS,
+        DOWN,
+        replace(ACROSS, road_id="other"),
+        replace(DOWN, road_id=""),
+        way("dot", (0, 0), (0, 0)),
+    ]
+    assert errors_in(broken) == [p for p in check_roads(broken) if p.severity == "error"]
+    swapped = [*broken, replace(ACROSS, points=tuple(point[::-1] for point in ACROSS.points))]
+    assert errors_in(swapped)
+
+
 def test_an_end_that_all_but_touches_is_told():
     """30 cm short of the street is a slip of the hand."""
     problems = codes([ACROSS, way("t", (0, 100), (0, 0.3))])
@@ -250,6 +271,16 @@ def test_noding_goes_round_until_nothing_is_left():
     pieces = node_roads(scribble)
     assert node_roads(pieces) == pieces
     assert not any(p.code == "unnoded_junction" for p in check_roads(pieces))
+
+
+def test_long_ways_with_many_crossings_are_noded_at_all():
+    """Twenty across and twenty down, each drawn past the others with vertices of its own."""
+    span = [n * 40 - 20 for n in range(22)]
+    across = [way(f"a{i}", *((x, i * 40) for x in span)) for i in range(20)]
+    down = [way(f"d{i}", *((i * 40, y) for y in span)) for i in range(20)]
+    pieces = node_roads([*across, *down])
+    assert len(pieces) == 2 * 20 * 21
+    assert not has_errors(check_roads(pieces))
 
 
 def test_a_noded_file_stays_as_it_is():

@@ -6,9 +6,10 @@ import pytest
 
 from tests.geo import extracts
 from xiaohe.geo.importer import check_roads_file, import_roads
-from xiaohe.geo.modes import may_use
+from xiaohe.geo.modes import directions, may_use
 from xiaohe.geo.network import Network
-from xiaohe.geo.osm import read_osm, road_of
+from xiaohe.geo.osm import read_osm
+from xiaohe.geo.osm_tags import road_of
 from xiaohe.geo.roads import MODES, RoadsFileError, read_roads, write_roads
 
 HEAD = '<?xml version="1.0"?><osm version="0.6">'
@@ -42,7 +43,7 @@ def test_ways_are_split_where_they_share_a_node(tmp_path):
     found = read_osm(path)
     assert Counter(piece.road_id for piece in found.pieces) == {"长街": 2, "way/8": 2}
     assert found.ways == 2
-    assert found.dropped == {}
+    assert found.tally.dropped == {}
     assert Network.build(found.pieces, "v").node_count == 5
 
 
@@ -77,8 +78,8 @@ def test_what_is_no_road_is_counted_by_reason(tmp_path):
     ]
     found = read_osm(osm_file(tmp_path, CROSS, ways))
     assert found.ways == 6
-    assert sum(found.dropped.values()) == 5
-    assert set(found.dropped) == {
+    assert sum(found.tally.dropped.values()) == 5
+    assert set(found.tally.dropped) == {
         "highway=construction",
         "area=yes",
         "open to nobody (access, foot, bicycle, motor_vehicle)",
@@ -125,6 +126,19 @@ def read(**tags):
         ({"oneway": "yes", "oneway:bicycle": "yes"}, "yes", None),
         ({"oneway": "yes", "cycleway": "opposite_lane"}, "yes", "no"),
         ({"oneway": "odd"}, "no", None),
+        ({"oneway": "alternating"}, "no", None),
+        ({"oneway": "yes", "cycleway:left": "opposite_track"}, "yes", "no"),
+        ({"oneway": "yes", "cycleway:left:oneway": "-1"}, "yes", "no"),
+        ({"oneway": "yes", "cycleway:right:oneway": "yes"}, "yes", None),
+        ({"oneway": "no", "oneway:bicycle": "yes"}, "no", "yes"),
+        ({"junction": "roundabout", "oneway:bicycle": "no"}, "yes", "no"),
+        ({"oneway": "yes", "oneway:motor_vehicle": "no"}, "no", "yes"),
+        ({"oneway:motorcar": "yes"}, "yes", "no"),
+        ({"oneway:vehicle": "-1"}, "-1", None),
+        ({"vehicle:backward": "no"}, "yes", None),
+        ({"motor_vehicle:forward": "no"}, "-1", "no"),
+        ({"oneway": "yes", "bicycle:backward": "yes"}, "yes", "no"),
+        ({"highway": "footway", "oneway": "yes"}, "yes", None),
     ],
 )
 def test_one_ways(tags, oneway, for_ebike):
@@ -143,13 +157,47 @@ def test_one_ways(tags, oneway, for_ebike):
         ("walk", 7.0),
         ("none", None),
         ("50;30", 30.0),
-        ("CN:urban", None),
+        ("CN:urban", 50.0),
+        ("DE:urban", 50.0),
+        ("DE:rural", 100.0),
+        ("DE:motorway", None),
+        ("GB:nsl_single", 96.6),
+        ("FR:zone30", 30.0),
+        ("DE:zone:20", 20.0),
+        ("XX:urban", None),
+        ("signals", None),
         ("0", None),
+        ("-5", None),
+        ("500", None),
+        ("50;fast", None),
+        ("٣٠", None),
     ],
 )
 def test_speed_limits(stated, kmh):
-    """In km/h whatever the unit; what is not understood is left out."""
+    """In km/h whatever the unit, by the law where it is named; else left out."""
     assert read(maxspeed=stated).maxspeed_kmh == kmh
+
+
+@pytest.mark.parametrize(
+    ("tags", "kmh"),
+    [
+        ({"maxspeed:forward": "50", "maxspeed:backward": "30"}, 30.0),
+        ({"maxspeed": "50", "maxspeed:backward": "30"}, 30.0),
+        ({"maxspeed": "30", "maxspeed:forward": "50", "oneway": "yes"}, 50.0),
+        ({"maxspeed:forward": "50", "maxspeed:backward": "30", "oneway": "yes"}, 50.0),
+        ({"maxspeed:forward": "50", "maxspeed:backward": "30", "oneway": "-1"}, 30.0),
+        ({"maxspeed:forward": "none", "maxspeed:backward": "100"}, 100.0),
+        ({"source:maxspeed": "DE:rural"}, 100.0),
+        ({"zone:maxspeed": "DE:30"}, 30.0),
+        ({"maxspeed": "40", "source:maxspeed": "DE:urban"}, 40.0),
+        ({"source:maxspeed": "sign"}, None),
+    ],
+)
+def test_speed_limits_of_two_directions_and_of_the_law(tags, kmh):
+    """Of the directions that may be travelled the lower; the law's where no sign is tagged."""
+    doubts = Counter()
+    assert road_of({"highway": "residential", **tags}, 1, doubts).maxspeed_kmh == kmh
+    assert not doubts
 
 
 def test_what_is_not_understood_is_counted():
@@ -179,12 +227,48 @@ def test_what_is_not_understood_is_counted():
         ({"highway": "trunk"}, "car"),
         ({"highway": "trunk", "foot": "yes"}, "walk car"),
         ({"highway": "primary", "motorroad": "yes"}, "car"),
+        ({"access": "customers"}, "walk ebike car"),
+        ({"motor_vehicle": "delivery"}, "walk ebike car"),
+        ({"highway": "pedestrian", "motor_vehicle": "delivery"}, "walk ebike"),
+        ({"access": "no", "motor_vehicle": "delivery"}, "car"),
+        ({"access": "permit"}, None),
+        ({"access": "residents", "foot": "yes"}, "walk"),
+        ({"bicycle": "optional_sidepath"}, "walk ebike car"),
+        ({"access": "no", "bus": "yes", "bicycle": "yes"}, "ebike"),
     ],
 )
 def test_access(tags, modes):
     """The tag on one means wins over that on all; the class says the rest."""
     piece = read(**tags)
-    assert " ".join(mode for mode in MODES if may_use(piece, mode)) == modes
+    if modes is None:
+        assert piece == "open to nobody (access, foot, bicycle, motor_vehicle)"
+    else:
+        assert " ".join(mode for mode in MODES if may_use(piece, mode)) == modes
+
+
+def test_what_holds_at_some_hours_is_counted_and_not_followed():
+    """Nor a one-way for people on foot, for the contract heeds none."""
+    doubts = Counter()
+    tags = {"motor_vehicle:conditional": "no @ (Sa)", "oneway:foot": "yes", "access": "odd"}
+    road = road_of({"highway": "residential", **tags}, 1, doubts)
+    assert all(may_use(road, mode) for mode in MODES)
+    assert directions(road, "walk") == (True, True)
+    assert doubts == {
+        "motor_vehicle:conditional: holds at some hours only, not followed": 1,
+        "one-way on foot (oneway:foot, conveying): on foot one-ways are not heeded": 1,
+        "access=odd": 1,
+    }
+    doubts.clear()
+    road_of({"highway": "steps", "conveying": "forward"}, 1, doubts)
+    assert len(doubts) == 1
+
+
+def test_floors_of_a_building_lie_on_layers():
+    """A corridor upstairs does not meet the one below it; a layer says more than a level."""
+    assert read(highway="corridor", level="2").layer == 2
+    assert read(highway="steps", level="0;1").layer == 0
+    assert read(level="1", layer="-1").layer == -1
+    assert read(level="attic").layer == 0
 
 
 def test_bridges_tunnels_and_layers():
@@ -194,6 +278,15 @@ def test_bridges_tunnels_and_layers():
     assert read(tunnel="yes").layer == -1
     assert read(tunnel="yes", layer="-3").layer == -3
     assert read(tunnel="building_passage").layer == 0
+
+
+def test_a_way_given_twice_counts_once(tmp_path):
+    """Two extracts put together have the ways of their common rim twice: the later one holds."""
+    later = {**STREET, "maxspeed": "30"}
+    path = osm_file(tmp_path, CROSS, [(7, [1, 2], STREET), (7, [1, 2], later)])
+    found = read_osm(path)
+    assert [piece.maxspeed_kmh for piece in found.pieces] == [30.0]
+    assert found.tally.dropped == {"given twice: the later one is kept": 1}
 
 
 def test_a_file_that_is_none_is_refused(tmp_path):

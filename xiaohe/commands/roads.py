@@ -8,7 +8,10 @@ from cyclopts import Parameter
 from xiaohe.commands.options import Json
 from xiaohe.geo.importer import check_roads_file, import_roads
 from xiaohe.geo.roads import write_roads
-from xiaohe.output import note, say, say_json
+from xiaohe.output import say, say_json
+from xiaohe.progress_bar import progress_bar
+from xiaohe.roads_report import as_json, as_lines
+from xiaohe.whole_file import check_writable, write_whole
 
 Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The roads file to write.")]
 PROBLEMS_SHOWN_MAX = 50
@@ -16,36 +19,23 @@ PROBLEMS_SHOWN_MAX = 50
 
 
 def import_(source: Path, *, out: Out = Path("roads.geojson"), json: Json = False) -> int:
-    """Make a roads file of OpenStreetMap data (pbf, xml) or GeoJSON.
+    """Make a roads file of OpenStreetMap data (pbf, xml), GeoJSON or a node-link graph.
 
     Parameters
     ----------
     source
         The file to read.
     """
-    note(f"… reading {source}")
-    report = import_roads(source)
-    out.write_bytes(write_roads(report.pieces))
-    roads = {piece.road_id for piece in report.pieces}
+    check_writable(out)
+    with progress_bar() as watch:
+        report = import_roads(source, watch)
+        watch("writing", 0, None)
+        write_whole(out, write_roads(report.pieces))
     if json:
-        say_json(
-            {
-                "out": str(out),
-                "source": report.source,
-                "read": report.read,
-                "pieces": len(report.pieces),
-                "roads": len(roads),
-                "noded": report.noded,
-                "dropped": dict(report.dropped),
-                "doubts": dict(report.doubts),
-            }
-        )
+        say_json(as_json(report, out))
         return 0
-    say(f"{out}: {len(report.pieces)} pieces of {len(roads)} roads, from {report.read} read")
-    for reason, count in sorted(report.dropped.items()):
-        say(f"  left out: {count} × {reason}")
-    for doubt, count in sorted(report.doubts.items()):
-        say(f"  not understood: {count} × {doubt}")
+    for line in as_lines(report, out):
+        say(line)
     return 0
 
 
@@ -74,7 +64,8 @@ def check_(file: Path, *, json: Json = False) -> int:
         say_json({"file": str(file), "errors": errors, "warnings": len(problems) - errors})
     else:
         for problem in problems[:PROBLEMS_SHOWN_MAX]:
-            say(f"{problem.severity}: {problem.road_id or '-'}: {problem.text}")
+            where = f"({problem.lon:.6f}, {problem.lat:.6f})"
+            say(f"{problem.severity}: {problem.road_id or '-'} {where}: {problem.text}")
         if len(problems) > PROBLEMS_SHOWN_MAX:
             say(f"… and {len(problems) - PROBLEMS_SHOWN_MAX} more")
         say(f"{file}: {errors} errors, {len(problems) - errors} warnings")
