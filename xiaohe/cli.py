@@ -25,6 +25,7 @@ COMMANDS = {
     "worker": ("xiaohe.commands.parts:worker", "One worker alone, against a running Kafka."),
     "gateway": ("xiaohe.commands.parts:gateway", "One gateway alone, against a running Kafka."),
     "verify": ("xiaohe.commands.verify:verify", "The account of what came in, from the topics."),
+    "explain": ("xiaohe.commands.explain:explain", "Why an order was given, and to whom not."),
 }
 """Each command's function and what it does, in a line."""
 
@@ -126,6 +127,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     """Faults that a person can mend, with a message that says how; any other fault is ours."""
     from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
+    from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
@@ -141,6 +143,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         BrokerUnavailable,
         BusError,
         ClusterError,
+        ExplainError,
         FileUnreadable,
         FileUnwritable,
         OSError,
