@@ -28,7 +28,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     said = xiaohe("--help", cwd=tmp_path)
     assert said.returncode == DONE
     for word in ("up", "status", "demo", "worker", "gateway", "broker", "topics", "roads",
-                 "roster", "verify", "bench"):  # fmt: skip
+                 "roster", "verify", "explain", "bench"):  # fmt: skip
         assert f"│ {word} " in said.stdout
 
 

@@ -5,25 +5,28 @@ that is all a travel time depends on, so it must come out the same to the roundi
 The rule is then applied to the new times, and must name the same member.
 
 A place on the road may be common to several pieces (a junction, a bridge above a street) and the
-record names the place alone: the candidate is taken to be on the nearest piece, else on the
-nearest that their mode can use.
+record names the place alone: any of the pieces there may be the one that a candidate was on.
 """
 
 from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final, Literal
 
+import numpy as np
 from msgspec import Struct
 
 from xiaohe.dispatch.facts import Candidate
 from xiaohe.explain.story import Order
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES, Mode
-from xiaohe.geo.search import Travel, TravelField
+from xiaohe.geo.search import TravelField
 from xiaohe.geo.snap import Site, Snapper, Spot
 
 SAME_S: Final = 0.1
 """Seconds by which a time may differ and is the same: what is published is rounded to that."""
+
+SAME_PLACE_M: Final = 0.1
+"""So near to a junction a place is on it: a recorded degree is rounded to some centimetres."""
 
 State = Literal["same", "differs", "skipped"]
 Choice = Literal["same", "differs", "not_judged"]
@@ -130,15 +133,29 @@ class _Again:
                 yield candidate.member_id, self._time_s(candidate, mode, candidate.eta_s)
 
     def _time_s(self, candidate: Candidate, mode: Mode, recorded_s: float) -> float | None:
-        """Take the nearest piece; the nearest for the mode where only that agrees."""
-        found = [self._travel(candidate, mode, None), self._travel(candidate, mode, mode)]
+        """Give the time from the piece that they were on: of several that which agrees best."""
+        found = (self._fields[mode].eta(spot) for spot in self._spots(candidate, mode))
         times_s = [travel.eta_s for travel in found if travel is not None]
         return min(times_s, key=lambda time_s: abs(time_s - recorded_s), default=None)
 
-    def _travel(self, candidate: Candidate, mode: Mode, on: Mode | None) -> Travel | None:
+    def _spots(self, candidate: Candidate, mode: Mode) -> Iterator[Spot]:
+        """Give every piece of road that the place may be on."""
         assert candidate.place is not None
-        near = self._snapper.nearest(candidate.place.lon, candidate.place.lat, mode=on)
-        return None if near is None else self._fields[mode].eta(Spot(near.edge, near.frac))
+        for on in (None, mode):
+            near = self._snapper.nearest(candidate.place.lon, candidate.place.lat, mode=on)
+            if near is not None:
+                spot = Spot(near.edge, near.frac)
+                yield spot
+                yield from self._at_junction(spot)
+
+    def _at_junction(self, spot: Spot) -> Iterator[Spot]:
+        """Give the other pieces that meet where the spot is, if it is an end of its own."""
+        network = self._snapper.network
+        length_m = network.lengths_m[spot.edge]
+        for end, node in ((0.0, network.u[spot.edge]), (1.0, network.v[spot.edge])):
+            if abs(spot.frac - end) * length_m <= SAME_PLACE_M:
+                yield from (Spot(int(edge), 0.0) for edge in np.flatnonzero(network.u == node))
+                yield from (Spot(int(edge), 1.0) for edge in np.flatnonzero(network.v == node))
 
 
 _Fit = tuple[float, str, str | None]

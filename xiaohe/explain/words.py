@@ -33,10 +33,7 @@ EXCLUDED: Final[Mapping[str, Words]] = {
     Excluded.OFF_DUTY: Words("was not on duty", "不在岗"),
     Excluded.BUSY: Words("had another order", "正在执行其他指令"),
     Excluded.ON_BREAK: Words("was on a break", "正在休息"),
-    Excluded.TRIED: Words(
-        "had declined, had not answered or had been taken off here before",
-        "此前在本事件中已拒绝、未应答或被撤下",
-    ),
+    Excluded.TRIED: Words("had been asked here already", "本事件中已派过"),
     Excluded.STALE_FIX: Words(
         "had neither a fresh fix nor a post: nobody knew where they were",
         "定位过期且无固定岗位，位置不明",
@@ -77,7 +74,7 @@ LEFT_OUT: Final[Mapping[str, Words]] = {
     Excluded.OFF_DUTY: Words("not on duty", "不在岗"),
     Excluded.BUSY: Words("with another order", "执行其他指令"),
     Excluded.ON_BREAK: Words("on a break", "休息"),
-    Excluded.TRIED: Words("tried before", "此前已试派"),
+    Excluded.TRIED: Words("asked already", "已派过"),
     Excluded.STALE_FIX: Words("nobody knew where", "位置不明"),
     Excluded.SKILLS: Words("without the skill", "技能不符"),
     Excluded.FORCE: Words("of another force", "队伍不符"),
