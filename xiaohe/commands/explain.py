@@ -88,12 +88,10 @@ def _zone(policy: Path | None, story: Story) -> tzinfo:
 
 
 def _roads_files(named: Path | None, data_dir: Path) -> list[Path]:
-    """Give the roads file that is named; else those that `xiaohe up` uses: the one that it made
-    of a raw file in its data folder, and the project's own."""
-    if named is not None:
-        return [named]
+    """Give the roads files at hand: the named one, the one that `xiaohe up` makes of a raw file
+    in its data folder, and the project's own. Which was decided on its version says."""
     made = data_dir / "roads.geojson"
-    return [made, ROADS] if made.exists() else [ROADS]
+    return [path for path in (named, made if made.exists() else None, ROADS) if path is not None]
 
 
 class _Maps:
@@ -109,10 +107,9 @@ class _Maps:
         version = order.why.roads_version
         path = self._paths.get(version)
         if path is None:
-            here = ", ".join(self._paths) or "none"
             return skipped(
-                f"the order was decided on the map {version or 'that it does not name'}, "
-                f"and here is {here}: name its roads file with --roads"
+                f"the order was decided on the map {version or 'that it does not name'}, and at "
+                f"hand is {', '.join(self._paths)}: name its roads file with --roads"
             )
         if version not in self._loaded:
             self._loaded[version] = load_network(path, self._speed)

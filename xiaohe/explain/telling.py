@@ -122,7 +122,8 @@ class Teller:
         if candidate.at_post:
             return "at their post"
         if candidate.fix_age_s is None:
-            return "not recorded" if candidate.place is None else "by position"
+            unknown = "" if candidate.excluded else "not recorded"
+            return unknown if candidate.place is None else "by position"
         accuracy = "" if candidate.accuracy_m is None else f" ±{candidate.accuracy_m:.0f} m"
         doubt = "" if candidate.trusted else ", a newer one was a leap"
         return f"fix {_seconds(candidate.fix_age_s)} old{accuracy}{doubt}"

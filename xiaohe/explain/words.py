@@ -52,7 +52,7 @@ VERDICTS: Final[Mapping[str, Words]] = {
     "ordered": Words("ordered", "已派遣"),
     "later": Words("could have gone, and would have been there later", "可派，但到达更晚"),
     "owner_first": Words(
-        "could have gone; who answers for the road comes first", "可派，但责任人优先"
+        "could have gone; the road's owner comes first", "可派，但责任人优先"
     ),
     "team_first": Words("could have gone; the road's squad comes first", "可派，但责任班优先"),
     "by_hand": Words("could have gone; a person chose another", "可派，但由人工另行指定"),
