@@ -22,7 +22,6 @@ from xiaohe.explain.picture import order_picture, story_picture
 from xiaohe.explain.recheck import Recheck, recheck
 from xiaohe.explain.story import Event, Order, Story, story_of, verdict
 from xiaohe.explain.telling import Teller, words_of
-from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES
 from xiaohe.geo.snap import Snapper
 from xiaohe.streams.ports import Publication
@@ -113,7 +112,8 @@ def stories_of(published: list[Publication]) -> list[Story]:
 
 def candidate(member_id: str, eta_s: float | None, at: str | None = None, **more: Any) -> dict:
     """A candidate as an order has it, on an e-bike at a junction."""
-    found: dict[str, Any] = {"member_id": member_id, "eta_s": eta_s, "excluded": None, "rule": "nearest"}  # fmt: skip  # noqa: E501
+    found: dict[str, Any] = {"member_id": member_id, "eta_s": eta_s, "excluded": None}
+    found["rule"] = "nearest"
     if at is not None:
         lon, lat = maps.place(STREETS, at)
         found |= {"place": {"lon": lon, "lat": lat}, "mode": "ebike", "fix_age_s": 4.2}
@@ -296,14 +296,9 @@ class TestSentences:
         assert line["words"]["verdicts"]["m2"] == words.EXCLUDED[Excluded.BUSY]._asdict()
 
 
-@pytest.fixture(scope="module", name="town")
-def _town() -> Network:
-    return maps.network(STREETS)
-
-
-def check(order: Order, streets: str = STREETS) -> Recheck:
+def check(order: Order) -> Recheck:
     """Judge an order again on the drawn map."""
-    network = maps.network(streets)
+    network = maps.network(STREETS)
     return recheck(order, network, Snapper(network))
 
 
@@ -417,7 +412,8 @@ class TestPicture:
     def test_nothing_is_cut_off(self, width: int):
         """Every name, every time and every verdict is there whole, over the lines that it takes."""
         order = self.order()
-        page = " ".join(" ".join(drawn(order_picture(TELLER, order, check(order), width), width)).split())  # fmt: skip  # noqa: E501
+        lines = drawn(order_picture(TELLER, order, check(order), width), width)
+        page = " ".join(" ".join(lines).split())
         assert "…" not in page
         for each in order.why.candidates:
             assert TELLER.who(each.member_id) in page

@@ -25,6 +25,9 @@ from xiaohe.geo.snap import Site, Snapper, Spot
 SAME_S: Final = 0.1
 """Seconds by which a time may differ and is the same: what is published is rounded to that."""
 
+PACE_SHARE: Final = 0.05
+"""Ratios that agree to this share are one pace: times under 10 s are rounded to 1 % or worse."""
+
 SAME_PLACE_M: Final = 0.1
 """So near to a junction a place is on it: a recorded degree is rounded to some centimetres."""
 
@@ -59,16 +62,15 @@ class Recheck(Struct, frozen=True, kw_only=True):
     @property
     def pace(self) -> float | None:
         """By what factor all times differ, where it is one factor: a demo's speed."""
-        ratios = [d.recomputed_s / d.recorded_s for d in self.differences
-                  if d.recomputed_s is not None and d.recorded_s > 1]  # fmt: skip
+        ratios = [
+            d.recomputed_s / d.recorded_s
+            for d in self.differences
+            if d.recomputed_s is not None and d.recorded_s > 0
+        ]
         if len(ratios) != len(self.differences) or not ratios:
             return None
         middle = sorted(ratios)[len(ratios) // 2]
         return middle if all(abs(r / middle - 1) < PACE_SHARE for r in ratios) else None
-
-
-PACE_SHARE: Final = 0.05
-"""Ratios that agree to this share are one pace: times under 10 s are rounded to 1 % or worse."""
 
 
 def skipped(reason: str) -> Recheck:
