@@ -14,6 +14,7 @@ from tests.geo import maps
 from tests.streams.station import AREA, STREETS, Station, member, values
 from xiaohe.commands.explain import order_line
 from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.choice import FARTHER
 from xiaohe.dispatch.eligibility import Excluded
 from xiaohe.dispatch.lifecycle import OrderEnd, Role
 from xiaohe.explain import words
@@ -47,7 +48,7 @@ class TestWords:
     def test_every_reason_for_passing_somebody_over_has_words(self):
         """Whoever adds a reason adds what a person reads of it, alone and behind a number."""
         assert told(Excluded, words.EXCLUDED) == set()
-        assert told(Excluded, words.LEFT_OUT) == set()
+        assert told([*Excluded, FARTHER], words.LEFT_OUT) == set()
 
     def test_every_event_has_words(self):
         """All types of incident-events."""
@@ -97,6 +98,13 @@ class TestWords:
         assert [line for line in lines if "_" in line] == []
 
 
+LONG_WAY = [
+    *("塘上河沿/赵伍路-莫干山路", "塘上河沿/湖墅北路-赵伍路", "湖墅北路/小河直街-大关路"),
+    *("湖墅北路/小河路-小河直街", "小河路/湖墅北路-登云路", "小河路/登云路-桥弄街", "明真宫路"),
+    *("桥西直街/登云路-拱宸桥", "桥西直街/拱宸桥-桥弄街"),
+]
+"""Road names that are long, and two columns a character."""
+
 TELLER = Teller(lambda member_id: NAMES.get(member_id, member_id), UTC)
 
 
@@ -143,6 +151,7 @@ def an_order(*candidates: dict, member_id: str = "m1", **more: Any) -> Order:
         "role": "primary",
         "arrive_by": "2030-01-07T04:02:30Z",
         "eta_s": own["eta_s"],
+        "route": LONG_WAY,
         "why": why | more,
     }
     opened = {"category": "dispute", "priority": 2, "road_id": "ab"}
@@ -408,7 +417,7 @@ class TestPicture:
             instead_of="inc-1-0",
         )
 
-    @pytest.mark.parametrize("width", [80, 100, 120, 160])
+    @pytest.mark.parametrize("width", [80, 90, 100, 118, 120, 160])
     def test_nothing_is_cut_off(self, width: int):
         """Every name, every time and every verdict is there whole, over the lines that it takes."""
         order = self.order()
@@ -417,7 +426,7 @@ class TestPicture:
         assert "…" not in page
         for each in order.why.candidates:
             assert TELLER.who(each.member_id) in page
-        for word in ("莫干山路", "inc-1-0", "3 not on duty", "recomputed: the same"):
+        for word in (*LONG_WAY, "莫干山路", "inc-1-0", "3 not on duty", "recomputed: the same"):
             assert word in page
 
     @pytest.mark.parametrize("width", [80, 160])

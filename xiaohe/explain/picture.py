@@ -25,6 +25,11 @@ SIGNS: Final = {"ordered": ("→", "bold green")}
 QUIET = "bright_black"
 INDENT: Final = (0, 0, 0, 2)
 
+WHOLE: Final = "fold"
+"""What does not fit goes on in the next line: rich cuts a line of wide characters off otherwise."""
+
+VERDICT: Final = "what became of them"
+
 
 def order_picture(teller: Teller, order: Order, found: Recheck, width: int) -> Group:
     """Draw one order, and what became of it."""
@@ -82,7 +87,7 @@ def _events(teller: Teller, events: list[Event], since: str) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", style=QUIET, no_wrap=True)
-    table.add_column()
+    table.add_column(overflow=WHOLE)
     for event in events:
         after_s = seconds_between(since, event.at)
         table.add_row(teller.clock(event.at), f"+{after_s:.1f} s", Text(teller.event(event)))
@@ -92,7 +97,7 @@ def _events(teller: Teller, events: list[Event], since: str) -> Table:
 def _known(teller: Teller, order: Order) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style=QUIET, no_wrap=True)
-    table.add_column()
+    table.add_column(overflow=WHOLE)
     for name, told in _rows(teller, order):
         table.add_row(name, Text(told))
     return table
@@ -131,13 +136,17 @@ def _table(*columns: str) -> Table:
     table.add_column("who", no_wrap=True)
     table.add_column("there in", justify="right", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right" if column == "distance" else "left",
-                         no_wrap=column != "what became of them")  # fmt: skip
+        table.add_column(
+            column,
+            justify="right" if column == "distance" else "left",
+            no_wrap=column != VERDICT,
+            overflow=WHOLE,
+        )
     return table
 
 
 def _wide(teller: Teller, order: Order) -> Table:
-    table = _table("distance", "by", "known from", "what became of them")
+    table = _table("distance", "by", "known from", VERDICT)
     for candidate in order.why.candidates:
         first, style = _first(teller, order, candidate)
         cells = (_metres(candidate), mode_words(candidate.mode), teller.known_from(candidate))
@@ -146,7 +155,7 @@ def _wide(teller: Teller, order: Order) -> Table:
 
 
 def _narrow(teller: Teller, order: Order) -> Table:
-    table = _table("what became of them")
+    table = _table(VERDICT)
     for candidate in order.why.candidates:
         first, style = _first(teller, order, candidate)
         known = (_metres(candidate), mode_words(candidate.mode), teller.known_from(candidate))

@@ -28,8 +28,8 @@ SAME_S: Final = 0.1
 PACE_SHARE: Final = 0.05
 """Ratios that agree to this share are one pace: times under 10 s are rounded to 1 % or worse."""
 
-SAME_PLACE_M: Final = 0.1
-"""So near to a junction a place is on it: a recorded degree is rounded to some centimetres."""
+SAME_PLACE_M: Final = 0.2
+"""So near to a junction a place is on it: recorded degrees are rounded to 0.1 m."""
 
 State = Literal["same", "differs", "skipped"]
 Choice = Literal["same", "differs", "not_judged"]

@@ -7,6 +7,7 @@ is not here (a desk's own reason, or one of a newer engine) is shown as it is.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from xiaohe.dispatch.choice import FARTHER
 from xiaohe.dispatch.eligibility import Excluded
 
 
@@ -81,6 +82,7 @@ LEFT_OUT: Final[Mapping[str, Words]] = {
     Excluded.IN_DISTRESS: Words("in distress", "求救中"),
     Excluded.TOO_FAR: Words("too far", "过远"),
     Excluded.UNREACHABLE: Words("without a way there", "无路可达"),
+    FARTHER: Words("who could have gone and are farther away", "可派但距离更远"),
 }
 """The same reasons behind a number: «3 not on duty»."""
 
