@@ -417,7 +417,7 @@ class TestPicture:
             instead_of="inc-1-0",
         )
 
-    @pytest.mark.parametrize("width", [80, 90, 100, 118, 120, 160])
+    @pytest.mark.parametrize("width", [80, 92, 100, 101, 121, 148, 160])
     def test_nothing_is_cut_off(self, width: int):
         """Every name, every time and every verdict is there whole, over the lines that it takes."""
         order = self.order()
