@@ -13,6 +13,7 @@ from rich.console import Console
 from tests.geo import maps
 from tests.streams.station import AREA, STREETS, Station, member, values
 from xiaohe.commands.explain import order_line
+from xiaohe.dispatch import deadlines
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.choice import FARTHER
 from xiaohe.dispatch.eligibility import Excluded
@@ -62,6 +63,7 @@ class TestWords:
             (get_args(OrderEnd), words.ENDS),
             (MODES, words.MODES),
             ({"no_place", "no_members"}, words.UNFILLED),
+            ({each for name, each in vars(deadlines).items() if name.isupper()}, words.DEADLINES),
         ],
     )
     def test_every_code_of_an_order_has_words(self, codes: Iterable[str], table: dict[str, object]):
@@ -279,6 +281,19 @@ class TestSentences:
             "everybody who could be met within 150 s by road; besides those named below: "
             "8 not on duty, 4 with another order"
         )
+
+    def test_a_search_that_ran_out_of_people_saw_everybody(self):
+        """No bound is not the same as no record of one."""
+        order = an_order(candidate("m1", 52.3), searched_s=None)
+        assert TELLER.searched(order) == "everybody there is"
+
+    def test_a_deadline_is_told_by_what_it_is_for(self):
+        """And for which order."""
+        data = {"dispatch_id": "inc-1-2", "alert_id": "a1", "member_id": "m1", "role": "primary"}
+        given = story(("member.dispatched", data)).orders[0]
+        due = msgspec.structs.replace(given, cause={"deadline": "offer:inc-1-1"})
+        expected = "a deadline: the next one is asked as well (order inc-1-1)"
+        assert TELLER.cause(due) == expected
 
     @pytest.mark.parametrize(
         ("fields", "expected"),

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
+from xiaohe.dispatch.deadlines import split
 from xiaohe.dispatch.facts import Candidate
 from xiaohe.explain.recheck import SAME_S, Difference, Recheck
 from xiaohe.explain.story import Event, Order, seconds_between, verdict
 from xiaohe.explain.words import (
+    DEADLINES,
     ENDS,
     EXCLUDED,
     LEFT_OUT,
@@ -84,8 +86,10 @@ class Teller:
         why = order.why
         if why.rule == "operator":
             looked = "nobody was searched for: a person chose"
-        elif why.searched_s is None:
+        elif why.from_place is None:
             looked = "how far was searched is not recorded"
+        elif why.searched_s is None:
+            looked = "everybody there is"
         else:
             looked = f"everybody who could be met within {_seconds(why.searched_s)} by road"
         if not why.left_out:
@@ -99,7 +103,9 @@ class Teller:
         """Say what was being decided when the order was given, and when."""
         cause = order.cause
         if "deadline" in cause:
-            what = f"the deadline {cause['deadline']}"
+            name, dispatch_id = split(str(cause["deadline"]))
+            of = f" (order {dispatch_id})" if dispatch_id else ""
+            what = f"a deadline: {in_words(DEADLINES, name).en}{of}"
         elif "topic" in cause:
             what = f"{cause['topic']}, partition {cause['partition']}, offset {cause['offset']}"
         else:

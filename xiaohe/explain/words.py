@@ -7,6 +7,7 @@ is not here (a desk's own reason, or one of a newer engine) is shown as it is.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from xiaohe.dispatch import deadlines
 from xiaohe.dispatch.choice import FARTHER
 from xiaohe.dispatch.eligibility import Excluded
 
@@ -171,6 +172,19 @@ REASONS: Final[Mapping[str, Words]] = {
     "brigade_leader": Words("brigade leader and police room", "大队长与警务室"),
 }  # fmt: skip
 """Reasons that events give; others are a person's own and are shown as they are."""
+
+DEADLINES: Final[Mapping[str, Words]] = {
+    deadlines.ACCEPT: Words("the time to accept is over", "接受时限到"),
+    deadlines.ARRIVE: Words("the time to arrive is over", "到达时限到"),
+    deadlines.BACKUP: Words("the time for reinforcement is over", "增援时限到"),
+    deadlines.RETRY: Words("nobody could go, and it is tried again", "无人可派后重试"),
+    deadlines.LADDER: Words("the next rung of the command is due", "应通知上一级"),
+    deadlines.OFFER: Words("the next one is asked as well", "应再询问下一人"),
+    deadlines.LAPSE: Words("an unanswered order runs out", "未应答指令到期"),
+    deadlines.PROGRESS: Words("who accepted should be nearer by now", "应已接近现场"),
+    deadlines.NO_SHOW: Words("who accepted is given up", "接受者未到，放弃等待"),
+}
+"""What had fallen due, by the deadline's name."""
 
 ODD: Final[Mapping[str, Words]] = {
     "unknown_road": Words("a road that the map does not know", "地图无此道路"),
