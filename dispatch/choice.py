@@ -163,6 +163,8 @@ def _as_owner(seen: LookedAt, ranking: Ranking, option: Option) -> LookedAt:
 
 
 def _left_out(ranking: Ranking, told: list[LookedAt]) -> dict[str, int]:
+    if len(told) >= len(ranking.looked_at):
+        return {}
     named = {seen.member_id for seen in told}
     others = (seen for seen in ranking.looked_at if seen.member_id not in named)
     counted = Counter(str(seen.excluded or FARTHER) for seen in others)

@@ -25,6 +25,9 @@ MUTUAL_AID: Final = "mutual_aid"
 ORDER_OF_RULES: Final = {OWNER: 0, TEAM: 1, NEAREST: 2, MUTUAL_AID: 2}
 """Which rule comes before which."""
 
+MET_AT_ONCE: Final = 8
+"""Members looked for at first: five who may go are mostly among the first eight."""
+
 RUNNERS_UP_REACH: Final = 2.0
 """Once somebody is found, others are looked for this many times as far, or as far as the window
 lasts: beyond it they would tell a reader nothing, and the search might take in half a province."""
@@ -150,8 +153,7 @@ class _Search:
         if self._team is None:
             self._team = frozenset()
             if self.road_id is not None:
-                members = self.world.roster.team_members(self.road_id, self.state.area_id)
-                self._team = frozenset(member.member_id for member in members)
+                self._team = self.world.roster.team_ids(self.road_id, self.state.area_id)
         return self._team
 
     @property
@@ -224,7 +226,7 @@ class _Search:
         roads, closed, live = self.world.roads, self.state.closed_roads, self.world.live
         since_ms = oldest_fix_ms(self.rules, self.found.at_ms)
         return [
-            roads.travel_field(site, mode, closed).walk(live, since_ms, self.count)
+            roads.travel_field(site, mode, closed).walk(live, since_ms, MET_AT_ONCE)
             for mode in self.world.roster.modes(self.state.area_id)
         ]
 

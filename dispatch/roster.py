@@ -203,12 +203,15 @@ class Roster:
         Owners are among them, for they are of their own squad. On duty or not.
         """
         area = self._areas.get(area_id)
+        return () if area is None else area.in_order(self.team_ids(road_id, area_id))
+
+    def team_ids(self, road_id: str, area_id: str) -> frozenset[str]:
+        """Give the ids of ``team_members``, in no order."""
+        area = self._areas.get(area_id)
         if area is None:
-            return ()
-        ids = set(area.helpers.get(road_id, ()))
-        for team in {area.members[owner].team for owner in area.owners.get(road_id, ())}:
-            ids |= area.teams[team]
-        return area.in_order(ids)
+            return frozenset()
+        teams = {area.members[owner].team for owner in area.owners.get(road_id, ())}
+        return frozenset(area.helpers.get(road_id, ())).union(*(area.teams[t] for t in teams))
 
     def squad(self, team: str, area_id: str) -> tuple[Member, ...]:
         """Give the members of a squad."""

@@ -19,7 +19,7 @@ from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import Mode
 from xiaohe.geo.search import TravelField
-from xiaohe.geo.snap import Site, Snapper
+from xiaohe.geo.snap import Site, Snapper, Spot
 
 FIELDS_KEPT_MAX = 512
 """Travel fields kept for incidents under way: some tens of kB each."""
@@ -44,7 +44,7 @@ class RoadMap:
         self.snapper = snapper
         self.version = network.version
         self._compiled = compiled
-        self._fields: OrderedDict[tuple[Site, Mode, frozenset[str]], Field] = OrderedDict()
+        self._fields: OrderedDict[tuple[Spot, Mode, frozenset[str]], Field] = OrderedDict()
         self._sites: OrderedDict[tuple[float, float, str | None], Site | None] = OrderedDict()
 
     def site(self, place: Position, road_id: str | None) -> Site | None:
@@ -60,8 +60,8 @@ class RoadMap:
         return self._sites[key]
 
     def travel_field(self, site: Site, mode: Mode, closed: frozenset[str]) -> Field:
-        """Give the travel times to a site, grown further by every question."""
-        key = (site, mode, closed)
+        """Give the travel times to a site's spot, grown further by every question."""
+        key = (site.spot, mode, closed)
         found = self._fields.get(key)
         if found is None:
             found = travel_field(self.network, site, mode, closed, compiled=self._compiled)
