@@ -66,7 +66,10 @@ GROUPS = {
     "bench": (
         "Benchmarks, each beside its peers in the same run.",
         "xiaohe.commands.bench",
-        {"stream": "Alert to order, and positions, through the one-machine Kafka."},
+        {
+            "stream": "Alert to order, and positions, through the one-machine Kafka.",
+            "geo": "A whole choice, beside stores of positions, up to a million members.",
+        },
     ),
 }
 """Each group: what it is about, its module, and its words; a word's function has a trailing _."""

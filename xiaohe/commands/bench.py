@@ -1,15 +1,28 @@
 """``xiaohe bench``: figures with their ratios, each beside its peers in the same run."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from xiaohe.bench.geo import SIZES, SMALL, GeoBenchOptions, Size, bench_geo
+from xiaohe.bench.geo_table import table as geo_table
 from xiaohe.bench.stream import StreamBenchOptions, bench_stream, table
 from xiaohe.commands.options import Json, positive
 from xiaohe.output import note, say, say_json
 
 Positive = Annotated[float, Parameter(validator=positive)]
+Count = Annotated[int | None, Parameter(validator=positive)]
+
+
+def _sizes(_: object, text: str) -> None:
+    """Refuse names of cities that are not known, for cyclopts to say."""
+    unknown = set(text.split(",")) - {"all", "small", *(size.name for size in SIZES)}
+    if unknown:
+        names = ", ".join(size.name for size in SIZES)
+        raise ValueError(f"{min(unknown)!r} is no size: write all, small, or some of {names}")
 
 
 def stream_(
@@ -45,3 +58,48 @@ def stream_(
     else:
         say(table(result))
     return 0
+
+
+def geo_(
+    *,
+    sizes: Annotated[str, Parameter(validator=_sizes)] = "all",
+    seconds: Positive = 80.0,
+    members: Count = None,
+    extract: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Measure a whole choice and the taking of positions, beside Redis, Tile38 and PostGIS.
+
+    In the same run: the straight line within this process, networkx, and each store on a unix
+    socket of its own. A store that is not installed is null, and a note says so.
+
+    Parameters
+    ----------
+    sizes
+        all, small (xiaohe and baltimore), or some of xiaohe,baltimore,100k,1m.
+    seconds
+        How long is measured in all; building the cities comes on top.
+    members
+        Members of each city, instead of 50, 1,000, 10,000 and 1,000,000.
+    extract
+        OpenStreetMap extract for baltimore; else osm/baltimore.osm.pbf in XIAOHE_TEST_DATA.
+    """
+    options = GeoBenchOptions(
+        sizes=[size if members is None else replace(size, members=members) for size in _of(sizes)],
+        seconds=seconds,
+        extract=extract,
+        on_progress=lambda what: note(f"… {what}"),
+    )
+    result = bench_geo(options)
+    if json:
+        say_json(result)
+    else:
+        say(geo_table(result))
+    return 0
+
+
+def _of(names: str) -> list[Size]:
+    wanted = set(names.split(","))
+    if "small" in wanted:
+        wanted |= set(SMALL)
+    return [size for size in SIZES if size.name in wanted or "all" in wanted]

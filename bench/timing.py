@@ -1,0 +1,76 @@
+"""How long one call takes, and how many are done in a second."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle, islice
+from typing import NamedTuple, TypeVar
+
+from xiaohe.bench.load import quantile
+
+WARM_UP_CALLS = 50
+"""Caches, connections and compiled code come first."""
+
+CALLS_MIN = 20
+"""Fewer than these have no median worth telling."""
+
+NS_PER_US = 1_000
+NS_PER_S = 1_000_000_000
+
+T = TypeVar("T")
+
+
+class Timing(NamedTuple):
+    """Microseconds of one call, over so many calls."""
+
+    p50_us: float | None
+    p99_us: float | None
+    calls: int
+
+
+def timing_of(took_ns: Sequence[int]) -> Timing:
+    """Sum up what single calls took."""
+    took_us = [ns / NS_PER_US for ns in took_ns]
+    return Timing(quantile(took_us, 0.50), quantile(took_us, 0.99), len(took_us))
+
+
+def timed(call: Callable[[T], object], arguments: Sequence[T], seconds: float) -> Timing:
+    """Call again and again, one call after the other, for about so many seconds.
+
+    The arguments are taken in turn, and some of them before the measuring begins.
+    """
+    for argument in islice(cycle(arguments), WARM_UP_CALLS):
+        call(argument)
+    took_ns: list[int] = []
+    end_ns = time.perf_counter_ns() + int(seconds * NS_PER_S)
+    for argument in cycle(arguments):
+        started_ns = time.perf_counter_ns()
+        call(argument)
+        ended_ns = time.perf_counter_ns()
+        took_ns.append(ended_ns - started_ns)
+        if ended_ns > end_ns and len(took_ns) >= CALLS_MIN:
+            return timing_of(took_ns)
+    raise AssertionError("there are no arguments to call with")
+
+
+def each_us(call: Callable[[Sequence[T]], object], batch: Sequence[T], seconds: float) -> float:
+    """Call with a whole batch for about so many seconds; the median of µs for each of it."""
+    assert batch
+    call(batch)
+    took_us: list[float] = []
+    end_ns = time.perf_counter_ns() + int(seconds * NS_PER_S)
+    while not took_us or time.perf_counter_ns() < end_ns:
+        started_ns = time.perf_counter_ns()
+        call(batch)
+        took_us.append((time.perf_counter_ns() - started_ns) / NS_PER_US / len(batch))
+    median_us = quantile(took_us, 0.50)
+    assert median_us is not None
+    return median_us
+
+
+def per_s(call: Callable[[T], object], records: Iterable[T], size: int) -> float:
+    """Call once with each record of ``size`` things; how many things are done in a second."""
+    done, started_ns = 0, time.perf_counter_ns()
+    for record in records:
+        call(record)
+        done += size
+    return done * NS_PER_S / (time.perf_counter_ns() - started_ns)
