@@ -10,8 +10,8 @@ from rich.table import Table
 
 Row = Mapping[str, Any]
 
-WIDTH: Final = 116
-WHO_WIDTH, NUMBER_WIDTH = 32, 7
+WIDTH: Final = 119
+WHO_WIDTH, NUMBER_WIDTH = 30, 7
 """Characters: of the page, and of its columns, so that the tables stand under each other."""
 
 STORES: Final = ("redis", "tile38", "postgis")
@@ -42,10 +42,8 @@ COLUMNS: Final = (
 
 
 LEGEND: Final = (
-    "µs: the median of one question, one after the other; batched: of each in a batch; "
-    "trip: an empty question",
-    "ours ×: how many times as long our choice takes, below 1 it is quicker; no trip ×: with the "
-    "trip taken off theirs",
+    "µs: median of one question after the other; batched: of each in a batch; trip: an empty one",
+    "ours ×: how many times as long our choice takes (below 1: quicker); no trip ×: trip taken off",
     "taken/s: positions a second in batches; singly/s: one by one",
 )
 """What the columns mean."""

@@ -43,9 +43,13 @@ RADIUS_MEMBERS: Final = 4
 
 
 class Peer(ABC):
-    """A store of positions behind a socket; a context manager that has it running."""
+    """A store of positions behind a socket; a context manager that has it running.
+
+    ``folder`` is all that it keeps, while it runs.
+    """
 
     name: ClassVar[str]
+    folder: Path
 
     def __init__(self, projection: Projection, nearest: int) -> None:
         """``nearest`` is how many are asked for; ``projection`` is the plane of the city."""
@@ -97,9 +101,10 @@ class Peer(ABC):
     def move_all(self, moves: Sequence[Move]) -> None:
         """Take many positions in one go."""
 
-    def _folder(self) -> Path:
+    def _make_folder(self) -> Path:
         name = self._open.enter_context(tempfile.TemporaryDirectory(prefix="xiaohe-bench-"))
-        return Path(name)
+        self.folder = Path(name)
+        return self.folder
 
     def _run(self, command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         """Start a server that ends with this process; its output goes to a file of its folder."""
@@ -127,7 +132,7 @@ class _Resp(Peer):
         program = shutil.which(self.program)
         if program is None:
             raise PeerUnavailable(f"{self.program} is not installed")
-        folder = self._folder()
+        folder = self._make_folder()
         socket = folder / "socket"
         process = self._run([program, *self._arguments(folder, socket)], folder)
         # Tile38 speaks the older protocol alone; nothing that is asked here needs the newer one.
@@ -285,7 +290,7 @@ class PostGis(Peer):
     def _start(self) -> None:
         psycopg = client_library("psycopg")
         programs = postgres_programs()
-        folder = self._folder()
+        folder = self._make_folder()
         become = as_somebody_else(folder)
         data = folder / "data"
         made = subprocess.run(  # noqa: S603 - programs of this machine, no shell
