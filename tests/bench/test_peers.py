@@ -69,7 +69,7 @@ def test_a_store_finds_the_nearest_takes_positions_and_leaves_nothing(kind, crow
         far = crowd.ids.index("m0")
         peer.move(("m0", *here))
         assert peer.nearest(here)[0] == "m0"
-        peer.move_all([("m0", crowd.lon[far], crowd.lat[far]), ("m63", *here)])
+        peer.move_all([("m0", float(crowd.lon[far]), float(crowd.lat[far])), ("m63", *here)])
         assert peer.nearest(here)[0] == "m63"
         folder = Path(peer.folder)
         assert children() > before
