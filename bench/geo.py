@@ -36,7 +36,7 @@ from xiaohe.bench.fixes import Moves, moves_of, records_of, take
 from xiaohe.bench.peers import PEERS, Peer, PeerUnavailable
 from xiaohe.bench.straight import searches
 from xiaohe.bench.timing import WARM_UP_CALLS, Timing, each_us, per_s, timed, timing_of
-from xiaohe.dispatch.choice import choose
+from xiaohe.dispatch.choice import CONSIDERED, choose
 from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.policy import Policy, load_policy
 from xiaohe.dispatch.state import AreaState
@@ -44,14 +44,13 @@ from xiaohe.dispatch.world import RoadMap, World
 from xiaohe.geo.importer import import_roads
 from xiaohe.geo.kernels import COMPILED
 from xiaohe.geo.network import Network
-from xiaohe.geo.roads import MODES, Mode
-from xiaohe.geo.search import TravelField
-from xiaohe.geo.snap import Site, Snapper
+from xiaohe.geo.roads import MODES
+from xiaohe.geo.snap import Snapper
 from xiaohe.places import POLICY, ROADS
 
 LonLat = tuple[float, float]
 
-CANDIDATES: Final = 5
+CANDIDATES: Final = CONSIDERED
 """Members that are found: by the choice eligible ones, by a peer anybody."""
 
 ALERTS: Final = 20_000
@@ -119,13 +118,6 @@ class _City:
     world: World
     state: AreaState
     places: list[LonLat]
-
-
-class _InPython(RoadMap):
-    """Roads that are searched in plain Python, without a field kept from before."""
-
-    def travel_field(self, site: Site, mode: Mode, closed: frozenset[str]) -> TravelField:
-        return TravelField(self.network, site, mode, closed)
 
 
 def bench_geo(options: GeoBenchOptions) -> dict[str, object]:
@@ -197,7 +189,7 @@ class _Run:
         self._say("choosing")
         whole, snap, answers = _chosen(city, city.world, self._choose_s)
         self._say("choosing in plain Python")
-        roads = _InPython(city.network, city.roads.snapper)
+        roads = RoadMap(city.network, city.roads.snapper, compiled=False)
         plain = World(city.policy, city.world.roster, roads, city.world.live)
         in_python, _, _ = _chosen(city, plain, self._choose_s)
         checked = answers[: self._size.checked]

@@ -15,6 +15,7 @@ import pytest
 
 from tests.geo import extracts
 from xiaohe.bench.oracle import Oracle
+from xiaohe.geo.compiled_search import CompiledField
 from xiaohe.geo.geometry import Spot
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
@@ -35,7 +36,7 @@ MET_SHARE = 0.9
 """Nearly everywhere five can come: cities have a few streets that lead nowhere."""
 
 CITIES = ("baltimore.osm.pbf", "harrisburg.osm.pbf", "manhattan_network.json.gz")
-FIELDS = (TravelField,)
+FIELDS = (CompiledField, TravelField)
 
 
 @cache
@@ -61,9 +62,10 @@ def city(name):
 class Placed(LivePositions):
     """Members put at spots, without a way through degrees and back."""
 
-    def put(self, member_id, spot):
+    def put(self, member_id, spot, mode):
         """Place a member's fix exactly at a spot."""
-        self._place((member_id, False), spot)
+        self.enrol(member_id, mode)
+        self._stand(2 * self._slot(member_id), spot)
 
 
 def spots_on(edges, count, chance):
@@ -101,7 +103,7 @@ def test_the_nearest_few_are_those_of_the_whole_graph(name, mode):
     edges, fracs = spots_on(usable, MEMBERS, chance)
     live = Placed(snapper)
     for member, (edge, frac) in enumerate(zip(edges.tolist(), fracs.tolist(), strict=True)):
-        live.put(str(member), Spot(edge, frac))
+        live.put(str(member), Spot(edge, frac), mode)
     oracle = Oracle(network, mode)
     columns = [column.tolist() for column in spots_on(usable, CHOICES, chance)]
     sites = list(map(Spot, *columns))

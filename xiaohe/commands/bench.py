@@ -14,7 +14,12 @@ from xiaohe.commands.options import Json, positive
 from xiaohe.output import note, say, say_json
 
 Positive = Annotated[float, Parameter(validator=positive)]
-Count = Annotated[int | None, Parameter(validator=positive)]
+
+
+def _some(_: object, number: int | None) -> None:
+    """Refuse a number of people that is none, for cyclopts to say."""
+    if number is not None and number <= 0:
+        raise ValueError("must be more than 0")
 
 
 def _sizes(_: object, text: str) -> None:
@@ -64,7 +69,7 @@ def geo_(
     *,
     sizes: Annotated[str, Parameter(validator=_sizes)] = "all",
     seconds: Positive = 80.0,
-    members: Count = None,
+    members: Annotated[int | None, Parameter(validator=_some)] = None,
     extract: Path | None = None,
     json: Json = False,
 ) -> int:
