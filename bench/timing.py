@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle, islice
+from statistics import median
 from typing import NamedTuple, TypeVar
 
 from xiaohe.bench.load import quantile
@@ -62,15 +63,17 @@ def each_us(call: Callable[[Sequence[T]], object], batch: Sequence[T], seconds: 
         started_ns = time.perf_counter_ns()
         call(batch)
         took_us.append((time.perf_counter_ns() - started_ns) / NS_PER_US / len(batch))
-    median_us = quantile(took_us, 0.50)
-    assert median_us is not None
-    return median_us
+    return round(median(took_us), 2)
 
 
 def per_s(call: Callable[[T], object], records: Iterable[T], size: int) -> float:
-    """Call once with each record of ``size`` things; how many things are done in a second."""
-    done, started_ns = 0, time.perf_counter_ns()
+    """Call once with each record of ``size`` things; how many are done in a second.
+
+    By the record that takes the median time, so that what else the machine does counts little.
+    """
+    took_ns: list[int] = []
     for record in records:
+        started_ns = time.perf_counter_ns()
         call(record)
-        done += size
-    return done * NS_PER_S / (time.perf_counter_ns() - started_ns)
+        took_ns.append(time.perf_counter_ns() - started_ns)
+    return size * NS_PER_S / median(took_ns)
