@@ -1,4 +1,4 @@
-"""The invented people and alerts of a benchmark, on any road network, and the world they make."""
+"""The invented people and alerts of a benchmark, on any road network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from rpds import HashTrieMap
 
 from xiaohe.dispatch.inputs import Position, RosterEntry, Shift
-from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.state import AreaState, Holding, Incident, Timeline
 from xiaohe.dispatch.times import parse_rfc3339
-from xiaohe.dispatch.world import RoadMap, World
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES
-from xiaohe.geo.snap import Site
+from xiaohe.geo.snap import Site, Snapper
 
 AREA: Final = "bench"
 NOW_MS: Final = parse_rfc3339("2030-01-07T12:00:00+08:00")
@@ -102,22 +100,32 @@ def places_on(
     return lon, lat
 
 
-def world_of(crowd: Crowd, policy: Policy, roads: RoadMap) -> tuple[World, AreaState]:
-    """Put a crowd on the roster, on the roads and at work."""
+def roster_of(crowd: Crowd) -> Roster:
+    """Put a crowd on a roster: some have no shift now."""
     roster = Roster()
-    live = LivePositions(roads.snapper)
     for entry in _entries(crowd):
         roster.put(entry)
-        live.enrol(entry.member_id, entry.travel_mode)
+    return roster
+
+
+def live_of(crowd: Crowd, snapper: Snapper) -> LivePositions:
+    """Put a crowd on its roads."""
+    live = LivePositions(snapper)
+    for member_id, mode in zip(crowd.ids, crowd.mode.tolist(), strict=True):
+        live.enrol(member_id, MODES[mode])
     unstated = np.full(len(crowd.ids), np.nan)
     fix_ms = np.full(len(crowd.ids), NOW_MS - FIX_AGE_MS)
     live.move_many(crowd.ids, crowd.lon, crowd.lat, fix_ms, unstated, unstated, unstated)
+    return live
+
+
+def state_of(crowd: Crowd, mode: str) -> AreaState:
+    """Put a crowd to work: some are bound by an order."""
     holding = {
         crowd.ids[number]: Holding(incident_id=f"i{number}", dispatch_id=f"d{number}")
         for number in np.flatnonzero(crowd.busy).tolist()
     }
-    state = AreaState(AREA, policy.mode_of(AREA), holding=HashTrieMap(holding))
-    return World(policy, roster, roads, live), state
+    return AreaState(AREA, mode, holding=HashTrieMap(holding))
 
 
 def _entries(crowd: Crowd) -> Iterator[RosterEntry]:

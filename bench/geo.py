@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -24,13 +24,16 @@ from xiaohe.bench.checking import Answer, mismatches
 from xiaohe.bench.cities import invented_city
 from xiaohe.bench.crowd import (
     ALERT_ERROR_M,
+    AREA,
     NOW_MS,
     WINDOW_MS,
     Crowd,
     crowd_on,
     incident_at,
+    live_of,
     places_on,
-    world_of,
+    roster_of,
+    state_of,
 )
 from xiaohe.bench.fixes import Moves, moves_of, records_of, take
 from xiaohe.bench.peers import PEERS, Peer, PeerUnavailable
@@ -49,6 +52,8 @@ from xiaohe.geo.snap import Snapper
 from xiaohe.places import POLICY, ROADS
 
 LonLat = tuple[float, float]
+
+T = TypeVar("T")
 
 CANDIDATES: Final = CONSIDERED
 """Members that are found: by the choice eligible ones, by a peer anybody."""
@@ -110,7 +115,6 @@ class GeoBenchOptions:
 class _City:
     """A city with its people, as all the measurements of one size use it."""
 
-    size: Size
     network: Network
     crowd: Crowd
     policy: Policy
@@ -142,10 +146,12 @@ class _Run:
         self._notes = notes
         self._progress = options.on_progress
         seconds = options.seconds / len(options.sizes)
+        self._build_s: dict[str, float] = {}
         self._choose_s, self._each_s = seconds * CHOOSE_SHARE, seconds * MEASURE_SHARE
 
     def measured(self, network: Network) -> dict[str, object]:
         """Build the city, and measure one thing after the other."""
+        self._say(f"{network.edge_count:,} edges, {self._size.members:,} members")
         city = self._built(network)
         row: dict[str, object] = {
             "name": self._size.name,
@@ -153,6 +159,7 @@ class _Run:
             "nodes": network.node_count,
             "members": len(city.crowd.ids),
             "eligible_share": round(float(city.crowd.eligible.mean()), 3),
+            "build_s": self._build_s,
         }
         row |= self._choices(city)
         row |= self._straight(city)
@@ -166,22 +173,32 @@ class _Run:
         self._progress(f"{self._size.name}: {what}")
 
     def _built(self, network: Network) -> _City:
-        started_s = time.perf_counter()
-        snapper = Snapper(network)
+        snapper = self._step("roads", lambda: Snapper(network))
         policy = load_policy(POLICY.read_bytes())
         crowd = crowd_on(network, self._size.members, seed=2)
+        roster = self._step("roster", lambda: roster_of(crowd))
+        live = self._step("positions", lambda: live_of(crowd, snapper))
         roads = RoadMap(network, snapper)
-        world, state = world_of(crowd, policy, roads)
         lon, lat = places_on(network, ALERTS, np.random.default_rng(3), ALERT_ERROR_M)
-        places = list(zip(lon.tolist(), lat.tolist(), strict=True))
         # What was built stays: the collector need not look through it again in every measurement.
         gc.collect()
         gc.freeze()
-        self._say(
-            f"{network.edge_count:,} edges, {len(crowd.ids):,} members, "
-            f"in {time.perf_counter() - started_s:.1f} s"
+        return _City(
+            network=network,
+            crowd=crowd,
+            policy=policy,
+            roads=roads,
+            world=World(policy, roster, roads, live),
+            state=state_of(crowd, policy.mode_of(AREA)),
+            places=list(zip(lon.tolist(), lat.tolist(), strict=True)),
         )
-        return _City(self._size, network, crowd, policy, roads, world, state, places)
+
+    def _step(self, what: str, build: Callable[[], T]) -> T:
+        started_s = time.perf_counter()
+        built = build()
+        self._build_s[what] = round(time.perf_counter() - started_s, 1)
+        self._say(f"{what}: {self._build_s[what]} s")
+        return built
 
     # --- ours
 
@@ -214,9 +231,13 @@ class _Run:
         later_ms = int(many.fix_ms[-1] - many.fix_ms[0]) + 60_000
         few = moves_of(city.crowd, projection, SINGLE_POSITIONS, seed=5, begin_ms=later_ms)
         packed, single = list(records_of(many, PACK)), list(records_of(few, 1))
+
+        def taken(raw: bytes) -> None:
+            take(live, raw)
+
         return {
-            "positions_per_s": round(per_s(lambda raw: take(live, raw), packed, PACK)),
-            "positions_single_per_s": round(per_s(lambda raw: take(live, raw), single, 1)),
+            "positions_per_s": round(per_s(taken, packed, PACK, self._choose_s)),
+            "positions_single_per_s": round(per_s(taken, single, 1, self._each_s)),
         }
 
     # --- the others
@@ -281,8 +302,8 @@ def _peer_figures(peer: Peer, city: _City, seconds: float) -> dict[str, float | 
         "ping_us": ping.p50_us,
         "batch_us": each_us(peer.nearest_of_each, batch, seconds),
         "ping_batch_us": each_us(peer.ping_for_each, batch, seconds),
-        "positions_per_s": round(per_s(peer.move_all, batches, BATCH)),
-        "positions_single_per_s": round(per_s(peer.move, rows, 1)),
+        "positions_per_s": round(per_s(peer.move_all, batches, BATCH, seconds)),
+        "positions_single_per_s": round(per_s(peer.move, rows, 1, seconds)),
     }
 
 

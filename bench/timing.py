@@ -14,6 +14,9 @@ WARM_UP_CALLS = 50
 CALLS_MIN = 20
 """Fewer than these have no median worth telling."""
 
+RECORDS_MIN = 5
+"""Fewer records than these have no rate worth telling."""
+
 NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
 
@@ -66,14 +69,18 @@ def each_us(call: Callable[[Sequence[T]], object], batch: Sequence[T], seconds: 
     return round(median(took_us), 2)
 
 
-def per_s(call: Callable[[T], object], records: Iterable[T], size: int) -> float:
-    """Call once with each record of ``size`` things; how many are done in a second.
+def per_s(call: Callable[[T], object], records: Iterable[T], size: int, seconds: float) -> float:
+    """Call once with each record of ``size`` things, for about so many seconds: things a second.
 
     By the record that takes the median time, so that what else the machine does counts little.
     """
     took_ns: list[int] = []
+    end_ns = time.perf_counter_ns() + int(seconds * NS_PER_S)
     for record in records:
         started_ns = time.perf_counter_ns()
         call(record)
-        took_ns.append(time.perf_counter_ns() - started_ns)
+        ended_ns = time.perf_counter_ns()
+        took_ns.append(ended_ns - started_ns)
+        if ended_ns > end_ns and len(took_ns) >= RECORDS_MIN:
+            break
     return size * NS_PER_S / median(took_ns)

@@ -140,7 +140,7 @@ def test_calls_are_counted_and_every_argument_has_its_turn():
     assert seen[:4] == ["a", "b", "a", "b"]
     assert each_us(len, [1, 2, 3], 0.0) > 0
     records = []
-    assert per_s(records.append, [[1, 2], [3, 4]], 2) > 0
+    assert per_s(records.append, [[1, 2], [3, 4]], 2, 0.0) > 0
     assert records == [[1, 2], [3, 4]]
 
 
