@@ -13,6 +13,7 @@ from xiaohe.dispatch.times import rfc3339
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.projection import Projection
 from xiaohe.streams.codec_positions import decode_positions
+from xiaohe.streams.fix_columns import FixColumns
 
 STEP_M: Final = 10.0
 """How far a member is from where they were: some seconds on foot or two by e-bike."""
@@ -89,7 +90,19 @@ def records_of(moves: Moves, pack: int) -> Iterator[bytes]:
 
 def take(live: LivePositions, raw: bytes) -> None:
     """Decode a record, and put its positions on the map and on their roads."""
-    for fix in decode_positions(AREA.encode(), raw).fixes:
+    fixes = decode_positions(AREA.encode(), raw).fixes
+    if isinstance(fixes, FixColumns):
+        live.move_many(
+            [member_id for member_id in fixes.member_ids if member_id is not None],
+            fixes.lon,
+            fixes.lat,
+            fixes.fix_ms,
+            fixes.accuracy_m,
+            fixes.speed_mps,
+            fixes.course_deg,
+        )
+        return
+    for fix in fixes:
         assert fix.member_id is not None
         live.move(
             fix.member_id,
