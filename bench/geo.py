@@ -36,6 +36,7 @@ from xiaohe.bench.crowd import (
     state_of,
 )
 from xiaohe.bench.fixes import Moves, moves_of, records_of, take
+from xiaohe.bench.geo_table import targets
 from xiaohe.bench.peers import PEERS, Peer, PeerUnavailable
 from xiaohe.bench.straight import searches
 from xiaohe.bench.timing import WARM_UP_CALLS, Timing, each_us, per_s, timed, timing_of
@@ -127,7 +128,7 @@ class _City:
 def bench_geo(options: GeoBenchOptions) -> dict[str, object]:
     """Run everything; give what the contract names as the last JSON line, and more."""
     notes = list(_notes())
-    rows = []
+    rows: list[dict[str, object]] = []
     for size in options.sizes:
         try:
             network = _network(size, options)
@@ -135,7 +136,12 @@ def bench_geo(options: GeoBenchOptions) -> dict[str, object]:
             notes.append(f"{size.name}: left out, {missing}")
             continue
         rows.append(_Run(size, options, notes).measured(network))
-    return {"sizes": rows, "notes": list(dict.fromkeys(notes)), "machine": _machine()}
+    return {
+        "sizes": rows,
+        "targets": [target._asdict() for target in targets(rows)],
+        "notes": list(dict.fromkeys(notes)),
+        "machine": _machine(),
+    }
 
 
 class _Run:

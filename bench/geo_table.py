@@ -10,9 +10,9 @@ from rich.table import Table
 
 Row = Mapping[str, Any]
 
-WIDTH: Final = 119
+PAGE_WIDTH, TEXT_WIDTH = 132, 118
 WHO_WIDTH, NUMBER_WIDTH = 30, 7
-"""Characters: of the page, and of its columns, so that the tables stand under each other."""
+"""Characters: at most, of the notes, and of columns, so that tables stand under each other."""
 
 STORES: Final = ("redis", "tile38", "postgis")
 NAMES: Final = {
@@ -59,12 +59,12 @@ class Target(NamedTuple):
 
 def table(result: Mapping[str, Any]) -> str:
     """Write a result for people."""
-    console = Console(file=StringIO(), width=WIDTH, highlight=False, no_color=True)
+    console = Console(file=StringIO(), width=PAGE_WIDTH, highlight=False, no_color=True)
     for row in result["sizes"]:
         console.print(_city(row))
     console.print(_aims(targets(result["sizes"])))
     for note in (*LEGEND, *result["notes"]):
-        console.print(f"· {note}")
+        console.print(f"· {note}", width=TEXT_WIDTH)
     machine = result["machine"]
     console.print(
         f"· {machine['processor']}, {machine['cores']} cores, load {machine['load']}, "
@@ -72,7 +72,7 @@ def table(result: Mapping[str, Any]) -> str:
     )
     file = console.file
     assert isinstance(file, StringIO)
-    return file.getvalue().rstrip()
+    return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 
 def targets(rows: Iterable[Row]) -> list[Target]:
