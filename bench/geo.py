@@ -39,7 +39,15 @@ from xiaohe.bench.fixes import Moves, moves_of, records_of, take
 from xiaohe.bench.geo_table import targets
 from xiaohe.bench.peers import PEERS, Peer, PeerUnavailable
 from xiaohe.bench.straight import searches
-from xiaohe.bench.timing import WARM_UP_CALLS, Timing, each_us, per_s, timed, timing_of
+from xiaohe.bench.timing import (
+    WARM_UP_CALLS,
+    Timing,
+    each_us,
+    per_s,
+    timed,
+    timed_by_turns,
+    timing_of,
+)
 from xiaohe.dispatch.choice import CONSIDERED, choose
 from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.policy import Policy, load_policy
@@ -300,7 +308,7 @@ PEER_FIGURES: Final = (
 def _peer_figures(peer: Peer, city: _City, seconds: float) -> dict[str, float | None]:
     moves: Moves = moves_of(city.crowd, city.network.projection, PEER_POSITIONS, seed=6)
     batch, rows = city.places[:BATCH], moves.rows(0, PEER_POSITIONS)
-    near, ping = timed(peer.nearest, city.places, seconds), timed(peer.ping, (None,), seconds)
+    near, ping = timed_by_turns([peer.nearest, peer.ping], city.places, 2 * seconds)
     batches = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
     return {
         "us": near.p50_us,

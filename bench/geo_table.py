@@ -114,7 +114,7 @@ def _at_most(what: str, measured: float | None, limit: float, unit: str) -> Targ
 def _quicker_than_stores(row: Row, *, less_trip: bool) -> Target:
     """Hold a choice against the quickest store, one question after the other."""
     took_us = {
-        name: row[f"{name}_us"] - (row[f"{name}_ping_us"] if less_trip else 0.0)
+        name: max(0.0, row[f"{name}_us"] - (row[f"{name}_ping_us"] if less_trip else 0.0))
         for name in STORES
         if row.get(f"{name}_us") is not None
     }
@@ -150,7 +150,9 @@ def _city(row: Row) -> Table:
 def _line(shown: Table, who: str, row: Row, prefix: str, ours_us: float | None) -> None:
     took_us, trip_us = row.get(f"{prefix}_us"), row.get(f"{prefix}_ping_us")
     own = prefix == "choose"
-    less_trip_us = took_us - trip_us if took_us is not None and trip_us is not None else None
+    less_trip_us = None
+    if took_us is not None and trip_us is not None:
+        less_trip_us = max(0.0, took_us - trip_us)
     rates = "" if own else f"{prefix}_"
     shown.add_row(
         who,

@@ -42,18 +42,27 @@ def timed(call: Callable[[T], object], arguments: Sequence[T], seconds: float) -
 
     The arguments are taken in turn, and some of them before the measuring begins.
     """
+    return timed_by_turns([call], arguments, seconds)[0]
+
+
+def timed_by_turns(
+    calls: Sequence[Callable[[T], object]], arguments: Sequence[T], seconds: float
+) -> list[Timing]:
+    """As ``timed``, several calls in turn: whatever else the machine does burdens all alike."""
+    assert arguments, "there is nothing to call with"
     for argument in islice(cycle(arguments), WARM_UP_CALLS):
-        call(argument)
-    took_ns: list[int] = []
+        for call in calls:
+            call(argument)
+    took_ns: list[list[int]] = [[] for _ in calls]
     end_ns = time.perf_counter_ns() + int(seconds * NS_PER_S)
     for argument in cycle(arguments):
-        started_ns = time.perf_counter_ns()
-        call(argument)
-        ended_ns = time.perf_counter_ns()
-        took_ns.append(ended_ns - started_ns)
-        if ended_ns > end_ns and len(took_ns) >= CALLS_MIN:
-            return timing_of(took_ns)
-    raise AssertionError("there are no arguments to call with")
+        for call, took in zip(calls, took_ns, strict=True):
+            started_ns = time.perf_counter_ns()
+            call(argument)
+            took.append(time.perf_counter_ns() - started_ns)
+        if time.perf_counter_ns() > end_ns and len(took_ns[0]) >= CALLS_MIN:
+            break
+    return [timing_of(took) for took in took_ns]
 
 
 def each_us(call: Callable[[Sequence[T]], object], batch: Sequence[T], seconds: float) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from xiaohe.bench.geo import SIZES, GeoBenchOptions, bench_geo
 from xiaohe.bench.geo_table import table, targets
-from xiaohe.bench.timing import each_us, per_s, timed
+from xiaohe.bench.timing import each_us, per_s, timed, timed_by_turns
 from xiaohe.cli import EXIT_UNUSABLE, run
 
 CONTRACT = {
@@ -131,6 +131,26 @@ def test_an_unknown_size_is_refused(capsys):
     """With the names that there are."""
     assert run(["bench", "geo", "--sizes", "atlantis"]) == EXIT_UNUSABLE
     assert "baltimore" in capsys.readouterr().err
+
+
+def test_a_trip_that_took_longer_than_the_question_gives_no_ratio():
+    """On a busy machine it happens; nobody is quicker than nothing."""
+    figures = row("1m", redis_ping_us=120.0, postgis_us=None)
+    words = line(said(figures), "Redis")
+    assert "0.50" in words
+    assert not any(word.startswith("-") for word in words)
+    less_trip = [t for t in targets([figures]) if "less its round trip" in t.target]
+    assert [t.met for t in less_trip] == [False]
+
+
+def test_calls_take_turns():
+    """One of each, argument by argument."""
+    seen = []
+    timings = timed_by_turns(
+        [lambda a: seen.append(("x", a)), lambda a: seen.append(("y", a))], [1, 2], 0.0
+    )
+    assert len(timings) == 2
+    assert seen[:4] == [("x", 1), ("y", 1), ("x", 2), ("y", 2)]
 
 
 def test_calls_are_counted_and_every_argument_has_its_turn():
