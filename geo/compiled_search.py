@@ -28,17 +28,16 @@ from xiaohe.geo.search_kernel import (
     FOUND_PLACES,
     FOUND_REALS,
     INT_COLUMNS,
-    NO_ROW,
     NO_WAY,
     OVER,
     QUERY_COUNTS,
     QUERY_FULL,
     ROWS,
+    STARTED,
     file_rows,
     follow,
     meet_members,
     quickest_way,
-    start_field,
 )
 from xiaohe.geo.snap import Site
 from xiaohe.geo.ways import Leg, Reached, Travel, points_of
@@ -81,7 +80,9 @@ class CompiledField:
         )  # fmt: skip
         self._at = network.usable(site.spot, mode)
         if self._at is not None:
-            self._start(self._at, len(closed) + 1)
+            # The site as the kernels take it: edge, frac, u, v, and the layer of arriving.
+            self._site = (*self._at, *self._ends(self._at), len(closed) + 1)
+            self._make_room(ROWS_MIN)
 
     def eta(self, spot: Spot, limit_s: float = inf) -> Travel | None:
         """Return the travel from ``spot`` to the site; None if there is no way within limit_s."""
@@ -152,18 +153,10 @@ class CompiledField:
 
     # --- the tables
 
-    def _start(self, at: Spot, arriving: int) -> None:
-        room = ROWS_MIN
-        where = (*at, *self._ends(at), arriving)
-        self._make_room(room)
-        while start_field(*(*self._graph, *self._tables, *where)) == FIELD_FULL:
-            room *= 2
-            self._make_room(room)
-
     def _make_room(self, room: int) -> None:
-        """Lay out empty tables for so many junctions."""
+        """Lay out tables for so many junctions; a kernel empties them when it starts."""
         self._tables: tuple[Any, ...] = (
-            np.full(2 * room, NO_ROW, dtype=np.int32),
+            np.empty(2 * room, dtype=np.int32),
             np.empty((room, INT_COLUMNS), dtype=np.int64),
             np.empty((room, 2), dtype=np.float64),
             np.empty((2 * room, 2), dtype=np.float64),
@@ -175,6 +168,8 @@ class CompiledField:
         """Make room for twice as many junctions, and put in those that are known."""
         _, rows, reals, heap_reals, heap_keys, counts = self._tables
         self._make_room(2 * len(rows))
+        if not counts[STARTED]:
+            return
         table, *others, _ = self._tables
         for new, old in zip(others, (rows, reals, heap_reals, heap_keys), strict=True):
             new[: len(old)] = old
@@ -188,7 +183,7 @@ class CompiledField:
         if self._at is None:
             query.counts[OVER] = 1
             return
-        asked = (*self._at, self._mode, *asked)
+        asked = (*self._site, self._mode, *asked)
         shapes, places = self.network.shapes, live.places
         people = (
             shapes.start, shapes.degrees, shapes.along_m,
@@ -209,7 +204,7 @@ class CompiledField:
         start = self.network.usable(spot, self.mode)
         if start is None or self._at is None:
             return None
-        asked = (*start, *self._ends(start), *self._at, limit_s)
+        asked = (*start, *self._ends(start), *self._site, limit_s)
         while True:
             way = quickest_way(*(*self._graph, *self._tables, *asked))
             if way[2] == FIELD_FULL:

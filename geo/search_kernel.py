@@ -32,8 +32,8 @@ INT_COLUMNS = 5
 TIME, METRES = range(2)
 
 # A field's counts.
-ROWS, FRONTIER, DONE = range(3)
-COUNTS = 3
+ROWS, FRONTIER, DONE, STARTED = range(4)
+COUNTS = 4
 
 # A query's counts.
 INDEX, WAITING, BEGUN, OVER, FOUND = range(5)
@@ -118,8 +118,8 @@ def _has_room(table: Ints, heap_keys: Longs, counts: Longs, more: int) -> bool:
     return bool(fits and counts[FRONTIER] + more <= heap_keys.size)
 
 
-@kernel
-def start_field(
+@inlined
+def _start(
     ptr: Longs,
     arcs: Ints,
     time_s: Reals,
@@ -139,10 +139,12 @@ def start_field(
     v: int,
     arriving: int,
 ) -> int:
-    """Put the ends of the site's edge on the frontier; 0, or ``FIELD_FULL``.
+    """Empty the tables and put the ends of the site's edge on the frontier; 0, or ``FIELD_FULL``.
 
     ``arriving`` is the layer of arriving along the site's own closed road.
     """
+    table[:] = NO_ROW
+    counts[:] = 0
     layer = int(layer_of[edge]) if layer_of.size else 0
     into = arriving if layer else 0
     for side in range(2):
@@ -155,11 +157,12 @@ def start_field(
                 table, rows, reals, heap_reals, heap_keys, counts,
                 into * nodes + node, step_s, share * lengths_m[edge], arc, AT_SITE,
             )  # fmt: skip
-    if layer:
-        return _arrive_along(
-            ptr, arcs, time_s, lengths_m, layer_of, nodes,
-            table, rows, reals, heap_reals, heap_keys, counts, layer, arriving,
-        )  # fmt: skip
+    if layer and not _arrive_along(
+        ptr, arcs, time_s, lengths_m, layer_of, nodes,
+        table, rows, reals, heap_reals, heap_keys, counts, layer, arriving,
+    ):  # fmt: skip
+        return FIELD_FULL
+    counts[STARTED] = 1
     return 0
 
 
@@ -179,8 +182,11 @@ def _arrive_along(
     counts: Longs,
     layer: int,
     arriving: int,
-) -> int:
-    """Follow the site's closed road outwards, and start from wherever it can be entered."""
+) -> bool:
+    """Follow the site's closed road outwards, and start from wherever it can be entered.
+
+    False where there was no room.
+    """
     base = arriving * nodes
     reached = 0
     while counts[FRONTIER]:
@@ -188,7 +194,7 @@ def _arrive_along(
         row = table[_slot(table, rows, key)]
         node = key - base
         if not _has_room(table, heap_keys, counts, ptr[node + 1] - ptr[node] + reached + 1):
-            return FIELD_FULL
+            return False
         counts[FRONTIER] = heap_pop(heap_reals, heap_keys, counts[FRONTIER])
         if rows[row, SETTLED]:
             continue
@@ -209,7 +215,7 @@ def _arrive_along(
             table, rows, reals, heap_reals, heap_keys, counts,
             rows[row, KEY] - base, reals[row, TIME], reals[row, METRES], NO_ARC, row,
         )  # fmt: skip
-    return 0
+    return True
 
 
 @inlined
@@ -293,6 +299,9 @@ def meet_members(
     found_places: Longs,
     site_edge: int,
     site_frac: float,
+    site_u: int,
+    site_v: int,
+    arriving: int,
     mode: int,
     fresh_since_ms: int,
     limit_s: float,
@@ -307,6 +316,12 @@ def meet_members(
     figures. ``query[OVER]`` says that nobody is left within ``limit_s``. Returns 0, or asks for
     room: ``FIELD_FULL``, ``QUERY_FULL``.
     """
+    if not counts[STARTED] and _start(
+        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes,
+        table, rows, reals, heap_reals, heap_keys, counts,
+        site_edge, site_frac, site_u, site_v, arriving,
+    ) == FIELD_FULL:  # fmt: skip
+        return FIELD_FULL
     if not query[BEGUN]:
         if not _meet_on_site_edge(
             arc_s, lengths_m, head, following, edge_of, frac_of, fix_ms, modes,
@@ -491,6 +506,47 @@ def _meet_at(
     return True
 
 
+@inlined
+def _over_the_ends(
+    arc_s: Reals,
+    lengths_m: Reals,
+    nodes: int,
+    table: Ints,
+    rows: Longs,
+    reals: Reals,
+    edge: int,
+    frac: float,
+    u: int,
+    v: int,
+    layer: int,
+    looked_at: int,
+    best_s: float,
+    best_m: float,
+    best_row: int,
+    best_arc: int,
+) -> tuple[int, float, float, int, int]:
+    """Better the best way by those over the ends of the edge that are settled by now.
+
+    ``looked_at`` has a bit for each end that need not be looked at again.
+    """
+    for end in range(ENDS):
+        if looked_at >> end & 1:
+            continue
+        share = 1.0 - frac if end & 1 else frac
+        arc = 2 * edge + 1 - (end & 1)
+        step_s = 0.0 if share == 0.0 else share * arc_s[arc]
+        key = (layer if end >> 1 else 0) * nodes + (v if end & 1 else u)
+        row = int(table[_slot(table, rows, key)])
+        if not step_s < inf or (end >> 1 and not layer):
+            looked_at |= 1 << end
+        elif row >= 0 and rows[row, SETTLED]:
+            looked_at |= 1 << end
+            if reals[row, TIME] + step_s < best_s:
+                best_s, best_row, best_arc = reals[row, TIME] + step_s, row, arc
+                best_m = reals[row, METRES] + share * lengths_m[edge]
+    return looked_at, best_s, best_m, best_row, best_arc
+
+
 @kernel
 def quickest_way(
     ptr: Longs,
@@ -512,6 +568,9 @@ def quickest_way(
     v: int,
     site_edge: int,
     site_frac: float,
+    site_u: int,
+    site_v: int,
+    arriving: int,
     limit_s: float,
 ) -> tuple[float, float, int, int]:
     """Find the quickest way from a spot, growing no farther than that takes.
@@ -519,6 +578,12 @@ def quickest_way(
     Returns (seconds, metres, row, arc): the first leg follows ``arc`` to the junction of ``row``
     (``AT_SITE``: straight to the site; ``NO_WAY``; ``FIELD_FULL`` asks for room).
     """
+    if not counts[STARTED] and _start(
+        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes,
+        table, rows, reals, heap_reals, heap_keys, counts,
+        site_edge, site_frac, site_u, site_v, arriving,
+    ) == FIELD_FULL:  # fmt: skip
+        return inf, inf, FIELD_FULL, NO_ARC
     best_s, best_m, best_row, best_arc = inf, inf, NO_WAY, NO_ARC
     if edge == site_edge:
         best_s, best_m, best_arc = _straight(arc_s, lengths_m, edge, frac, site_frac)
@@ -526,21 +591,10 @@ def quickest_way(
     layer = int(layer_of[edge]) if layer_of.size else 0
     looked_at = 0
     while True:
-        for end in range(ENDS):
-            if looked_at >> end & 1:
-                continue
-            share = 1.0 - frac if end & 1 else frac
-            arc = 2 * edge + 1 - (end & 1)
-            step_s = 0.0 if share == 0.0 else share * arc_s[arc]
-            key = (layer if end >> 1 else 0) * nodes + (v if end & 1 else u)
-            row = table[_slot(table, rows, key)]
-            if not step_s < inf or (end >> 1 and not layer):
-                looked_at |= 1 << end
-            elif row >= 0 and rows[row, SETTLED]:
-                looked_at |= 1 << end
-                if reals[row, TIME] + step_s < best_s:
-                    best_s, best_row, best_arc = reals[row, TIME] + step_s, row, arc
-                    best_m = reals[row, METRES] + share * lengths_m[edge]
+        looked_at, best_s, best_m, best_row, best_arc = _over_the_ends(
+            arc_s, lengths_m, nodes, table, rows, reals, edge, frac, u, v, layer,
+            looked_at, best_s, best_m, best_row, best_arc,
+        )  # fmt: skip
         if looked_at == ALL_ENDS or not counts[FRONTIER]:
             break
         if heap_reals[0, 0] >= best_s or heap_reals[0, 0] > limit_s:
@@ -575,6 +629,7 @@ def follow(rows: Longs, row: int, found: Ints) -> int:
 
 @kernel
 def file_rows(table: Ints, rows: Longs, count: int) -> None:
-    """Put the rows of a field into a hash table that is empty."""
+    """Put the rows of a field into a hash table, and nothing else."""
+    table[:] = NO_ROW
     for row in range(count):
         table[_slot(table, rows, rows[row, KEY])] = row
