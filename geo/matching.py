@@ -1,0 +1,233 @@
+"""Which road a member is on, fix after fix: a map matcher that survives GPS.
+
+Each fix gets its answer at once; nothing waits for the next one. For each member a few hypotheses
+are kept (``matching_kernel`` says what they are); a fix moves them on along the ways that the
+member's travel mode may use, so that a car below a flyover does not come up but by its ramps, and
+a walker in a lane does not change to the next one through the houses. The road with most of the
+weight is the answer, and its share is what ``trust`` is made of.
+
+**What is not believed.** A fix farther than anybody can have moved, beyond the accuracies, leaves
+the member where it was (``SUSPECT``); the next one that agrees with it confirms it. Late and
+repeated fixes change nothing (``OUT_OF_ORDER``).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from math import nan
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xiaohe.geo import matching_step as step
+from xiaohe.geo.grid import Floats, Ints, Pointers
+from xiaohe.geo.matching_kernel import FIELDS, HYPOTHESES
+from xiaohe.geo.network import Network
+from xiaohe.geo.roads import MODES, Mode
+from xiaohe.geo.snap import SNAP_MAX_M
+
+SPEED_MAX_MPS: Final = 70.0
+"""Nobody in the service moves faster (250 km/h); a fix that says so is a leap of the device."""
+
+ACCURACY_UNSTATED_M: Final = 50.0
+"""Excuses a leap where a device states no accuracy: what a telephone between buildings has."""
+
+ACCURACY_COUNTED_MAX_M: Final = 500.0
+"""More than this excuses no leap: a device that does not know where it is proves nothing."""
+
+
+class Verdict(IntEnum):
+    """What became of a fix."""
+
+    TAKEN = step.TAKEN
+    OUT_OF_ORDER = step.OUT_OF_ORDER
+    SUSPECT = step.SUSPECT
+
+
+class Match(NamedTuple):
+    """Where a member is after a fix.
+
+    ``edge`` is -1 off the road, ``frac`` the share of the edge, ``distance_m`` how far the last
+    believed fix lies from the edge, ``trust`` 0 … 1. Where the verdict is not ``TAKEN``, edge, share
+    and distance are those of before.
+    """
+
+    edge: int
+    frac: float
+    distance_m: float
+    verdict: Verdict
+    trust: float
+
+
+class MatchColumns(NamedTuple):
+    """The same for many fixes, an array a field; ``verdict`` holds the numbers of ``Verdict``."""
+
+    edge: Ints
+    frac: Floats
+    distance_m: Floats
+    verdict: Ints
+    trust: Floats
+
+
+@dataclass(frozen=True)
+class ModeTraits:
+    """How members move who travel in one mode."""
+
+    acceleration: float
+    """How irregularly: the deviation of the speed, m/s, grows so much in the root of a second."""
+
+    speed_typical_mps: float
+    off_road_m: float
+    """How far off the centre line one is, beside the error of the fix."""
+
+    wrong_way: float
+    """Share of those who go against a one-way."""
+
+    reach_mps: float
+    """Faster than this a member is not moved who travels so: beyond it a fix is doubted."""
+
+
+TRAITS: Final[dict[Mode, ModeTraits]] = {
+    "walk": ModeTraits(0.4, 1.8, 4.0, 0.5, 15.0),
+    "ebike": ModeTraits(1.2, 6.0, 3.0, 0.05, 30.0),
+    "car": ModeTraits(2.0, 14.0, 3.0, 0.002, SPEED_MAX_MPS),
+}
+"""A walker may be given a lift, and e-bikes go against one-ways."""
+
+
+class Matcher:
+    """The matcher of one area; who its slots belong to is the caller's to know."""
+
+    def __init__(self, network: Network, slots: int = 0) -> None:
+        """Lay out the network for the kernels; nothing is known of anybody."""
+        self._points = np.column_stack((network.shapes.metres, network.shapes.along_m))
+        self._start = network.shapes.start
+        self._edges = _edge_rows(network)
+        self._node_ptr, self._node_ends = _node_ends(network)
+        grid = network.grid
+        self._grid = (grid.head, grid.ptr, grid.rows)
+        self._numbers = np.array(
+            [
+                network.speed_factor,
+                SNAP_MAX_M,
+                SPEED_MAX_MPS,
+                ACCURACY_UNSTATED_M,
+                ACCURACY_COUNTED_MAX_M,
+            ]
+        )
+        self._traits = np.array([tuple(vars(TRAITS[mode]).values()) for mode in MODES])
+        self._store = np.zeros((0, HYPOTHESES, FIELDS), np.float32)
+        self._ints = np.zeros((0, step.INTS), np.int64)
+        self._floats = np.zeros((0, step.FLOATS))
+        self.reserve(slots)
+
+    def reserve(self, slots: int) -> None:
+        """Make room for slots 0 … ``slots`` - 1; those that are there stay as they are."""
+        more = slots - len(self._ints)
+        if more > 0:
+            self._store, self._ints, self._floats = (
+                np.concatenate((array, np.zeros((more, *array.shape[1:]), array.dtype)))
+                for array in (self._store, self._ints, self._floats)
+            )
+
+    def forget(self, slot: int) -> None:
+        """Forget what is known of a slot."""
+        self._ints[slot] = 0
+
+    def match(
+        self,
+        slot: int,
+        mode: Mode,
+        x: float,
+        y: float,
+        fix_ms: int,
+        accuracy_m: float = nan,
+        speed_mps: float = nan,
+        course_deg: float = nan,
+    ) -> Match:
+        """Take a fix at (x, y) on the plane; nan for what the device does not state."""
+        edges, values = np.empty((1, 2), np.int32), np.empty((1, 3))
+        self._run(
+            np.array([slot]),
+            np.array([MODES.index(mode)], np.int8),
+            np.array([fix_ms]),
+            np.array([[x, y, accuracy_m, speed_mps, course_deg]]),
+            edges,
+            values,
+        )
+        (edge, verdict), (frac, distance_m, trust) = edges[0].tolist(), values[0].tolist()
+        return Match(edge, frac, distance_m, Verdict(verdict), trust)
+
+    def match_many(
+        self,
+        slots: Pointers,
+        modes: NDArray[np.int8],
+        x: Floats,
+        y: Floats,
+        fix_ms: Pointers,
+        accuracy_m: Floats,
+        speed_mps: Floats,
+        course_deg: Floats,
+    ) -> MatchColumns:
+        """Take many fixes in order, the same as one by one; a slot may come several times."""
+        edges, values = np.empty((len(slots), 2), np.int32), np.empty((len(slots), 3))
+        stated = np.column_stack((x, y, accuracy_m, speed_mps, course_deg)).astype(np.float64)
+        self._run(
+            np.asarray(slots, np.int64),
+            np.asarray(modes, np.int8),
+            np.asarray(fix_ms, np.int64),
+            stated,
+            edges,
+            values,
+        )
+        return MatchColumns(edges[:, 0], values[:, 0], values[:, 1], edges[:, 1], values[:, 2])
+
+    def _run(
+        self,
+        slots: Pointers,
+        modes: NDArray[np.int8],
+        fix_ms: Pointers,
+        stated: Floats,
+        edges: Ints,
+        values: Floats,
+    ) -> None:
+        step.match_many(
+            slots,
+            modes,
+            fix_ms,
+            stated,
+            self._numbers,
+            self._traits,
+            self._store,
+            self._ints,
+            self._floats,
+            self._points,
+            self._start,
+            self._edges,
+            self._node_ptr,
+            self._node_ends,
+            *self._grid,
+            edges,
+            values,
+        )
+
+
+def _edge_rows(network: Network) -> Ints:
+    """Return end nodes, number of the road, and who may use the edge (two bits a mode)."""
+    number = {road_id: n for n, road_id in enumerate(network.roads)}
+    roads = np.array([number[piece.road_id] for piece in network.pieces])
+    allowed = np.zeros(network.edge_count, np.int32)
+    for n, mode in enumerate(MODES):
+        graph = network.graphs[mode]
+        allowed |= np.isfinite(graph.forward_s).astype(np.int32) << (2 * n)
+        allowed |= np.isfinite(graph.backward_s).astype(np.int32) << (2 * n + 1)
+    return np.column_stack((network.u, network.v, roads, allowed)).astype(np.int32)
+
+
+def _node_ends(network: Network) -> tuple[Pointers, Ints]:
+    """Return the ends of edges at each node, as a CSR: 2 × edge, + 1 where it is the edge's v."""
+    edges = np.arange(network.edge_count, dtype=np.int32)
+    nodes = np.concatenate((network.u, network.v))
+    order = np.argsort(nodes, kind="stable")
+    counts = np.bincount(nodes, minlength=network.node_count)
+    return np.concatenate(([0], np.cumsum(counts))), np.concatenate((2 * edges, 2 * edges + 1))[order]
