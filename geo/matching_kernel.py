@@ -46,14 +46,25 @@ GATE: Final = 3.5
 SPEED_MEMORY_S: Final = 30.0
 """After about so long a known speed says nothing any more."""
 
+CALM_MPS: Final = 1.0
+CALM: Final = 0.04
+"""Who stood and stands moves less irregularly: by so much in the square."""
+
 SPEED_NOISE_MPS: Final = 0.5
 SPEED_NOISE_PER_M: Final = 0.015
 """What a receiver's speed is wrong by, to each side, and how that grows with the place's error."""
 
+CROSSING_M: Final = 5.0
+"""Who comes to a junction and stops there stops before it, not in its middle."""
+
+ACROSS_NOISE_MPS: Final = 0.3
+ACROSS_NOISE_PER_M: Final = 0.02
+"""The same across the road, where nothing but noise is."""
+
 COURSE_NOISE: Final = 0.1
 """Radians that a road bends between its vertices, and a receiver's course lags."""
 
-COURSE_OUTLIER: Final = 0.02
+COURSE_OUTLIER: Final = 0.005
 """Share of courses that mean nothing."""
 
 LOG_SEED: Final = log(1e-3 / 300.0)
@@ -62,13 +73,16 @@ LOG_SEED: Final = log(1e-3 / 300.0)
 LOG_DROPPED: Final = -9.0
 """A hypothesis this much less likely (1 : 8000) than the best one is given up."""
 
+LOG_HOPELESS: Final = -12.0
+"""What is so far behind by its place alone is not looked at further."""
+
 MASS_MIN: Final = 1e-5
 """An edge that holds less of the curve than this is not where the member is."""
 
 MISFIT_FIX: Final = 12.0
 """Squared standard deviations of one fix from the best explanation that ask for another one."""
 
-MISFIT_RUN: Final = 3.0
+MISFIT_RUN: Final = 4.0
 """The same for the running mean, of which 2 are expected."""
 
 MISFIT_SHARE: Final = 0.15
@@ -94,10 +108,11 @@ def advance(
     stack: Floats,
 ) -> int:
     """Move all hypotheses on to a fix; fills ``children`` and returns how many there are."""
-    made = 0
+    made, best = 0, -inf
     for i in range(count):
-        made = _grow(
-            olds[i], mode, traits, fix, points, start, edges, node_ptr, node_ends, children, made, stack
+        made, best = _grow(
+            olds[i], mode, traits, fix, points, start, edges, node_ptr, node_ends, children, made, stack,
+            best,
         )
     return made
 
@@ -116,11 +131,11 @@ def _grow(
     children: Floats,
     made: int,
     stack: Floats,
-) -> int:
+    best: float,
+) -> tuple[int, float]:
     """Predict one hypothesis and weigh every edge within its reach."""
-    prior = _predicted(old, traits, fix[DT_S])
-    spread_m = GATE * sqrt(prior[1])
-    low_m, high_m = prior[0] - spread_m, prior[0] + spread_m
+    prior = _predicted(old, traits, fix)
+    low_m, high_m = _reach(prior, fix)
     first = int(old[EDGE])
     stack[0, 0], stack[0, 1], stack[0, 2], stack[0, 3] = first, 0.0, 1.0, old[LOG_WEIGHT]
     height, visits = 1, 0
@@ -149,15 +164,41 @@ def _grow(
         if made < CHILDREN and high_m > from_m and low_m < to_m:
             a = -inf if open_low else from_m
             b = inf if open_high else to_m
+            if edge != first and fix[SPEED] < CALM_MPS and length_m > 4 * CROSSING_M:
+                if prior[2] > CALM_MPS and a >= 0.0:
+                    a += CROSSING_M
+                elif prior[2] < -CALM_MPS and b <= 0.0:
+                    b -= CROSSING_M
+            before = made
             made = _weighed(prior, edge, base_m, sign, a, b, log_prior, mode, traits, fix, points, start,
-                            edges, children, made)
-    return made
+                            edges, children, made, best)
+            if made > before:
+                best = max(best, children[before, LOG_WEIGHT])
+    return made, best
 
 
 @kernel
-def _predicted(old: Floats, traits: Floats, dt_s: float) -> tuple[float, float, float, float, float]:
-    """Return (along_m, its variance, speed, its variance, covariance) after ``dt_s``."""
+def _reach(prior: tuple[float, float, float, float, float], fix: Floats) -> tuple[float, float]:
+    """Return the stretch of the way unrolled on which the member can be, by time and speed."""
+    along_m, var_m2, speed, var_speed, covar = prior
+    if speed * speed > 4.0 * var_speed and fix[SPEED] == fix[SPEED]:  # noqa: PLR0124 - stated
+        noise = SPEED_NOISE_MPS + SPEED_NOISE_PER_M * sqrt(fix[VAR_FIX])
+        gain = covar / (var_speed + noise * noise)
+        along_m += gain * ((fix[SPEED] if speed > 0.0 else -fix[SPEED]) - speed)
+        var_m2 -= gain * covar
+    spread_m = GATE * sqrt(var_m2)
+    return along_m - spread_m, along_m + spread_m
+
+
+@kernel
+def _predicted(
+    old: Floats, traits: Floats, fix: Floats
+) -> tuple[float, float, float, float, float]:
+    """Return (along_m, its variance, speed, its variance, covariance) at the time of a fix."""
+    dt_s = fix[DT_S]
     q = traits[ACCELERATION] * traits[ACCELERATION]
+    if abs(old[SPEED_MPS]) < CALM_MPS and fix[SPEED] < CALM_MPS:
+        q *= CALM
     typical2 = traits[SPEED_TYPICAL] * traits[SPEED_TYPICAL]
     kept = exp(-dt_s / SPEED_MEMORY_S)
     lasting_s = SPEED_MEMORY_S * (1.0 - kept)
@@ -296,6 +337,7 @@ def _weighed(
     edges: Ints,
     children: Floats,
     made: int,
+    best: float,
 ) -> int:
     """Add what a fix makes of one edge within reach, if it is likely enough."""
     along_m, var_m2, speed, var_speed, covar = prior
@@ -305,6 +347,8 @@ def _weighed(
     gap_m, sum_m2 = base_m + sign * seen_m - along_m, var_m2 + fix[VAR_FIX]
     misfit = gap_m * gap_m / sum_m2 + off_m * off_m / off2
     log_weight = log_prior - 0.5 * (misfit + log(sum_m2) + log(off2 / fix[VAR_FIX]))
+    if log_weight < best + LOG_HOPELESS:
+        return made
     gain, gain_speed = var_m2 / sum_m2, covar / sum_m2
     along_m += gain * gap_m
     speed += gain_speed * gap_m
@@ -375,11 +419,12 @@ def moved(
         return True, stated if speed >= 0.0 else -stated, noise * noise, 0.0
     ahead = stated * (sin(fix[COURSE]) * c_x + cos(fix[COURSE]) * c_y)
     across = stated * (sin(fix[COURSE]) * c_y - cos(fix[COURSE]) * c_x)
-    var_across = noise * noise + (COURSE_NOISE * stated) ** 2
+    aside = ACROSS_NOISE_MPS + ACROSS_NOISE_PER_M * sqrt(fix[VAR_FIX])
+    var_across = aside * aside + (COURSE_NOISE * stated) ** 2
     likely = exp(-0.5 * across * across / var_across) + COURSE_OUTLIER
     if not known:  # of a course alone, only the side of the road counts
         likely = likely if ahead * speed > 0 else COURSE_OUTLIER
-    return known, ahead, var_across, log(likely)
+    return known, ahead, noise * noise, log(likely)
 
 
 @kernel

@@ -31,9 +31,14 @@ FIX_EVERY_S: Final = 5.0
 STEP_M: Final = 2.0
 """Between points of the truth: far below any noise."""
 
+STILL_M: Final = 1e-6
+"""Points nearer than this are one."""
+
 WAITS: Final = 0.2
 """Share of junctions at which one has to wait."""
 WAIT_MEAN_S: Final = 12.0
+STOP_LINE_M: Final[dict[Mode, float]] = {"walk": 4.0, "ebike": 6.0, "car": 8.0}
+"""One waits so far before the middle of a junction: at the kerb, at the line."""
 STAND_MEAN_S: Final = 40.0
 """At the end of a way, before the next one."""
 
@@ -116,7 +121,7 @@ def travelled(
         parts.append(part)
         begun_s = float(part[-1, 0])
         here = goal
-    return _sampled(network, mode, np.concatenate(parts), minutes * 60, every_s, start_ms)
+    return _sampled(mode, np.concatenate(parts), minutes * 60, every_s, start_ms)
 
 
 def observed(
@@ -213,6 +218,7 @@ def _timed(
     top[turned] = np.minimum(top[turned], TURN_MPS[mode])
     junction = np.flatnonzero(np.diff(rows[:, 0], prepend=rows[0, 0]) != 0)
     waits = junction[chance.random(len(junction)) < WAITS]
+    waits = np.unique(np.searchsorted(far_m, np.maximum(far_m[waits] - STOP_LINE_M[mode], 0.0)))
     top[waits] = 0.0
     top[[0, -1]] = 0.0
     speed = _kept_within(top, far_m, GAIN_MPS2[mode])
@@ -254,13 +260,15 @@ def _kept_within(top: Floats, far_m: Floats, gain_mps2: float) -> Floats:
 
 
 def _sampled(
-    network: Network, mode: Mode, rows: Floats, until_s: float, every_s: float, start_ms: int
+    mode: Mode, rows: Floats, until_s: float, every_s: float, start_ms: int
 ) -> Truth:
     times = np.arange(0.0, until_s, every_s)
     at = np.searchsorted(rows[:, 0], times, side="right") - 1
-    here = rows[at]
-    ahead = rows[np.minimum(at + 1, len(rows) - 1)]
-    still = np.hypot(*(ahead[:, 3:5] - here[:, 3:5]).T) < 1e-6
+    here, ahead = rows[at], rows[np.minimum(at + 1, len(rows) - 1)]
+    still = np.hypot(*(ahead[:, 3:5] - here[:, 3:5]).T) < STILL_M
+    span_s = np.maximum(ahead[:, 0] - here[:, 0], 1e-9)
+    share = np.where(ahead[:, 1] == here[:, 1], np.clip((times - here[:, 0]) / span_s, 0, 1), 0.0)
+    here = here + share[:, None] * (ahead - here)
     speed = np.where(still, 0.0, here[:, 5])
     return Truth(
         mode=mode,
@@ -269,7 +277,7 @@ def _sampled(
         frac=here[:, 2],
         place_m=here[:, 3:5],
         speed_mps=speed,
-        course_deg=np.where(still, nan, here[:, 6]),
+        course_deg=np.where(still, nan, rows[at, 6]),
     )
 
 
