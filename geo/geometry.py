@@ -140,9 +140,7 @@ class EdgeIndex:
     tree. The answers are the same; tests take ``grid`` and ``tree`` each by itself.
     """
 
-    def __init__(
-        self, shapes: EdgeShapes, usable: NDArray[np.bool_], grid: Grid, bit: int
-    ) -> None:
+    def __init__(self, shapes: EdgeShapes, usable: NDArray[np.bool_], grid: Grid, bit: int) -> None:
         """Index the ``usable`` edges, which are those with ``bit`` in ``grid``."""
         self.grid = grid
         self._bit = bit

@@ -186,9 +186,7 @@ def nearest_many(
 ) -> None:
     """Kernel of ``Grid.nearest_many``: into ``edges`` and ``measures`` (share, distance_m)."""
     for i in range(len(points)):
-        edge, share, distance_m = nearest(
-            points[i, 0], points[i, 1], max_m, bit, head, ptr, rows
-        )
+        edge, share, distance_m = nearest(points[i, 0], points[i, 1], max_m, bit, head, ptr, rows)
         edges[i], measures[i, 0], measures[i, 1] = edge, share, distance_m
 
 
@@ -248,14 +246,19 @@ def _entered(
             break
     at = count
     while at > 0 and (
-        measures[at - 1, 1] > distance_m or (measures[at - 1, 1] == distance_m and edges[at - 1] > edge)
+        measures[at - 1, 1] > distance_m
+        or (measures[at - 1, 1] == distance_m and edges[at - 1] > edge)
     ):
         at -= 1
     if at == len(edges):
         return count
     count = min(count + 1, len(edges))
     for k in range(count - 1, at, -1):
-        edges[k], measures[k, 0], measures[k, 1] = edges[k - 1], measures[k - 1, 0], measures[k - 1, 1]
+        edges[k], measures[k, 0], measures[k, 1] = (
+            edges[k - 1],
+            measures[k - 1, 0],
+            measures[k - 1, 1],
+        )
     edges[at], measures[at, 0], measures[at, 1] = edge, share, distance_m
     return count
 
@@ -328,9 +331,7 @@ def _touched(
     wide, tall = low[:, 0] < high[:, 0], low[:, 1] < high[:, 1]
     every = np.ones(len(owner), np.bool_)
     corners = ((low, low, every), (high, low, wide), (low, high, tall), (high, high, wide & tall))
-    keys = np.concatenate(
-        [(y[k, 1] * columns + x[k, 0]) * base + owner[k] for x, y, k in corners]
-    )
+    keys = np.concatenate([(y[k, 1] * columns + x[k, 0]) * base + owner[k] for x, y, k in corners])
     keys.sort()
     keys = keys[np.diff(keys, prepend=-1) != 0]
     return keys // base, keys % base

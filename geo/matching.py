@@ -230,4 +230,6 @@ def _node_ends(network: Network) -> tuple[Pointers, Ints]:
     nodes = np.concatenate((network.u, network.v))
     order = np.argsort(nodes, kind="stable")
     counts = np.bincount(nodes, minlength=network.node_count)
-    return np.concatenate(([0], np.cumsum(counts))), np.concatenate((2 * edges, 2 * edges + 1))[order]
+    return np.concatenate(([0], np.cumsum(counts))), np.concatenate((2 * edges, 2 * edges + 1))[
+        order
+    ]

@@ -111,7 +111,18 @@ def advance(
     made, best = 0, -inf
     for i in range(count):
         made, best = _grow(
-            olds[i], mode, traits, fix, points, start, edges, node_ptr, node_ends, children, made, stack,
+            olds[i],
+            mode,
+            traits,
+            fix,
+            points,
+            start,
+            edges,
+            node_ptr,
+            node_ends,
+            children,
+            made,
+            stack,
             best,
         )
     return made
@@ -154,12 +165,42 @@ def _grow(
         else:
             ways_low, ways_high = low_m < from_m and from_m < 0.0, high_m > to_m and from_m >= 0.0
         if ways_high:
-            height, some = _pushed(edge, sign > 0, to_m, 1.0, prior[2] >= 0.0, log_prior, mode, traits, points, start,
-                                   edges, node_ptr, node_ends, stack, height)
+            height, some = _pushed(
+                edge,
+                sign > 0,
+                to_m,
+                1.0,
+                prior[2] >= 0.0,
+                log_prior,
+                mode,
+                traits,
+                points,
+                start,
+                edges,
+                node_ptr,
+                node_ends,
+                stack,
+                height,
+            )
             open_high = not some
         if ways_low:
-            height, some = _pushed(edge, sign < 0, from_m, -1.0, prior[2] <= 0.0, log_prior, mode, traits, points, start,
-                                   edges, node_ptr, node_ends, stack, height)
+            height, some = _pushed(
+                edge,
+                sign < 0,
+                from_m,
+                -1.0,
+                prior[2] <= 0.0,
+                log_prior,
+                mode,
+                traits,
+                points,
+                start,
+                edges,
+                node_ptr,
+                node_ends,
+                stack,
+                height,
+            )
             open_low = not some
         if made < CHILDREN and high_m > from_m and low_m < to_m:
             a = -inf if open_low else from_m
@@ -170,8 +211,24 @@ def _grow(
                 elif prior[2] < -CALM_MPS and b <= 0.0:
                     b -= CROSSING_M
             before = made
-            made = _weighed(prior, edge, base_m, sign, a, b, log_prior, mode, traits, fix, points, start,
-                            edges, children, made, best)
+            made = _weighed(
+                prior,
+                edge,
+                base_m,
+                sign,
+                a,
+                b,
+                log_prior,
+                mode,
+                traits,
+                fix,
+                points,
+                start,
+                edges,
+                children,
+                made,
+                best,
+            )
             if made > before:
                 best = max(best, children[before, LOG_WEIGHT])
     return made, best
@@ -428,7 +485,9 @@ def moved(
 
 
 @kernel
-def _against(edge: int, mode: int, speed: float, var_speed: float, traits: Floats, edges: Ints) -> float:
+def _against(
+    edge: int, mode: int, speed: float, var_speed: float, traits: Floats, edges: Ints
+) -> float:
     """Return what going against a one-way costs in log weight: nothing, for who stands."""
     allowed = (edges[edge, ALLOWED] >> (2 * mode)) & 3
     if allowed == 3:  # noqa: PLR2004 - both bits
@@ -495,7 +554,9 @@ def seeded(
         if known:
             gain = typical2 / (typical2 + var_seen)
             speed, var_speed = gain * forward, typical2 * (1.0 - gain)
-            log_weight -= 0.5 * (forward * forward / (typical2 + var_seen) + log(typical2 + var_seen))
+            log_weight -= 0.5 * (
+                forward * forward / (typical2 + var_seen) + log(typical2 + var_seen)
+            )
         child[LOG_WEIGHT] = log_weight - _against(edge, mode, speed, var_speed, traits, edges)
         child[ALONG_M], child[SPEED_MPS] = measures[i, 0] * length_m, speed
         child[VAR_M2], child[COVAR], child[VAR_SPEED] = fix[VAR_FIX], 0.0, var_speed

@@ -158,7 +158,13 @@ def judged(
 
 @kernel
 def _reachable(
-    x: float, y: float, accuracy_m: float, after_ms: int, stated: Floats, numbers: Floats, traits: Floats
+    x: float,
+    y: float,
+    accuracy_m: float,
+    after_ms: int,
+    stated: Floats,
+    numbers: Floats,
+    traits: Floats,
 ) -> bool:
     """Say whether a fix can be reached from a place, beyond both accuracies.
 

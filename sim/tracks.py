@@ -259,9 +259,7 @@ def _kept_within(top: Floats, far_m: Floats, gain_mps2: float) -> Floats:
     return speed
 
 
-def _sampled(
-    mode: Mode, rows: Floats, until_s: float, every_s: float, start_ms: int
-) -> Truth:
+def _sampled(mode: Mode, rows: Floats, until_s: float, every_s: float, start_ms: int) -> Truth:
     times = np.arange(0.0, until_s, every_s)
     at = np.searchsorted(rows[:, 0], times, side="right") - 1
     here, ahead = rows[at], rows[np.minimum(at + 1, len(rows) - 1)]
