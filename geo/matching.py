@@ -1,7 +1,7 @@
 """Which road a member is on, fix after fix: a map matcher that survives GPS.
 
 Each fix gets its answer at once; nothing waits for the next one. For each member a few hypotheses
-are kept (``matching_kernel`` says what they are); a fix moves them on along the ways that the
+are kept (``matching_filter`` says what they are); a fix moves them on along the ways that the
 member's travel mode may use, so that a car below a flyover does not come up but by its ramps, and
 a walker in a lane does not change to the next one through the houses. The road with most of the
 weight is the answer, and its share is what ``trust`` is made of.
@@ -11,9 +11,9 @@ the member where it was (``SUSPECT``); the next one that agrees with it confirms
 repeated fixes change nothing (``OUT_OF_ORDER``).
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from math import nan
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from xiaohe.geo import matching_step as step
 from xiaohe.geo.grid import Floats, Ints, Pointers
-from xiaohe.geo.matching_kernel import FIELDS, HYPOTHESES
+from xiaohe.geo.matching_filter import FIELDS
+from xiaohe.geo.matching_pool import HYPOTHESES
+from xiaohe.geo.matching_ways import Travels, Ways
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES, Mode
 from xiaohe.geo.snap import SNAP_MAX_M
@@ -48,7 +50,7 @@ class Match(NamedTuple):
     """Where a member is after a fix.
 
     ``edge`` is -1 off the road, ``frac`` the share of the edge, ``distance_m`` how far the last
-    believed fix lies from the edge, ``trust`` 0 … 1. Where the verdict is not ``TAKEN``, edge, share
+    believed fix lies from the edge, ``trust`` 0 … 1. Unless the verdict is ``TAKEN``, edge, share
     and distance are those of before.
     """
 
@@ -69,30 +71,14 @@ class MatchColumns(NamedTuple):
     trust: Floats
 
 
-@dataclass(frozen=True)
-class ModeTraits:
-    """How members move who travel in one mode."""
-
-    acceleration: float
-    """How irregularly: the deviation of the speed, m/s, grows so much in the root of a second."""
-
-    speed_typical_mps: float
-    off_road_m: float
-    """How far off the centre line one is, beside the error of the fix."""
-
-    wrong_way: float
-    """Share of those who go against a one-way."""
-
-    reach_mps: float
-    """Faster than this a member is not moved who travels so: beyond it a fix is doubted."""
-
-
-TRAITS: Final[dict[Mode, ModeTraits]] = {
-    "walk": ModeTraits(0.4, 1.8, 4.0, 0.5, 15.0),
-    "ebike": ModeTraits(1.2, 6.0, 3.0, 0.05, 30.0),
-    "car": ModeTraits(2.0, 14.0, 3.0, 0.002, SPEED_MAX_MPS),
-}
-"""A walker may be given a lift, and e-bikes go against one-ways."""
+TRAITS: Final = MappingProxyType(
+    {
+        "walk": Travels(0, 0.4, 1.8, off_road_m=4.0, wrong_way=0.5, reach_mps=15.0),
+        "ebike": Travels(1, 1.2, 6.0, off_road_m=3.0, wrong_way=0.05, reach_mps=30.0),
+        "car": Travels(2, 2.0, 14.0, off_road_m=3.0, wrong_way=0.002, reach_mps=SPEED_MAX_MPS),
+    }
+)
+"""By mode. A walker may be given a lift, and e-bikes go against one-ways."""
 
 
 class Matcher:
@@ -100,12 +86,7 @@ class Matcher:
 
     def __init__(self, network: Network, slots: int = 0) -> None:
         """Lay out the network for the kernels; nothing is known of anybody."""
-        self._points = np.column_stack((network.shapes.metres, network.shapes.along_m))
-        self._start = network.shapes.start
-        self._edges = _edge_rows(network)
-        self._node_ptr, self._node_ends = _node_ends(network)
-        grid = network.grid
-        self._grid = (grid.head, grid.ptr, grid.rows)
+        self._ways = Ways.of(network)
         self._numbers = np.array(
             [
                 network.speed_factor,
@@ -115,8 +96,8 @@ class Matcher:
                 ACCURACY_COUNTED_MAX_M,
             ]
         )
-        self._traits = np.array([tuple(vars(TRAITS[mode]).values()) for mode in MODES])
-        self._store = np.zeros((0, HYPOTHESES, FIELDS), np.float32)
+        self._traits = np.array([TRAITS[mode][1:] for mode in MODES])
+        self._store: NDArray[np.float32] = np.zeros((0, HYPOTHESES, FIELDS), np.float32)
         self._ints = np.zeros((0, step.INTS), np.int64)
         self._floats = np.zeros((0, step.FLOATS))
         self.reserve(slots)
@@ -149,7 +130,7 @@ class Matcher:
         edges, values = np.empty((1, 2), np.int32), np.empty((1, 3))
         self._run(
             np.array([slot]),
-            np.array([MODES.index(mode)], np.int8),
+            np.array([MODES.index(mode)], np.int32),
             np.array([fix_ms]),
             np.array([[x, y, accuracy_m, speed_mps, course_deg]]),
             edges,
@@ -174,7 +155,7 @@ class Matcher:
         stated = np.column_stack((x, y, accuracy_m, speed_mps, course_deg)).astype(np.float64)
         self._run(
             np.asarray(slots, np.int64),
-            np.asarray(modes, np.int8),
+            np.asarray(modes, np.int32),
             np.asarray(fix_ms, np.int64),
             stated,
             edges,
@@ -185,51 +166,23 @@ class Matcher:
     def _run(
         self,
         slots: Pointers,
-        modes: NDArray[np.int8],
+        modes: Ints,
         fix_ms: Pointers,
         stated: Floats,
-        edges: Ints,
-        values: Floats,
+        found: Ints,
+        measures: Floats,
     ) -> None:
         step.match_many(
+            self._ways,
+            self._numbers,
+            self._traits,
             slots,
             modes,
             fix_ms,
             stated,
-            self._numbers,
-            self._traits,
             self._store,
             self._ints,
             self._floats,
-            self._points,
-            self._start,
-            self._edges,
-            self._node_ptr,
-            self._node_ends,
-            *self._grid,
-            edges,
-            values,
+            found,
+            measures,
         )
-
-
-def _edge_rows(network: Network) -> Ints:
-    """Return end nodes, number of the road, and who may use the edge (two bits a mode)."""
-    number = {road_id: n for n, road_id in enumerate(network.roads)}
-    roads = np.array([number[piece.road_id] for piece in network.pieces])
-    allowed = np.zeros(network.edge_count, np.int32)
-    for n, mode in enumerate(MODES):
-        graph = network.graphs[mode]
-        allowed |= np.isfinite(graph.forward_s).astype(np.int32) << (2 * n)
-        allowed |= np.isfinite(graph.backward_s).astype(np.int32) << (2 * n + 1)
-    return np.column_stack((network.u, network.v, roads, allowed)).astype(np.int32)
-
-
-def _node_ends(network: Network) -> tuple[Pointers, Ints]:
-    """Return the ends of edges at each node, as a CSR: 2 × edge, + 1 where it is the edge's v."""
-    edges = np.arange(network.edge_count, dtype=np.int32)
-    nodes = np.concatenate((network.u, network.v))
-    order = np.argsort(nodes, kind="stable")
-    counts = np.bincount(nodes, minlength=network.node_count)
-    return np.concatenate(([0], np.cumsum(counts))), np.concatenate((2 * edges, 2 * edges + 1))[
-        order
-    ]

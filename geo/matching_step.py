@@ -1,34 +1,25 @@
 """One fix of one member: is it to be believed, and on which edge does it put the member?"""
 
-from math import exp, hypot, inf, log, radians
-from typing import Final
+from math import cos, exp, hypot, inf, log, radians, sin
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from xiaohe.geo.grid import Floats, Ints, Pointers
 from xiaohe.geo.kernels import kernel
-from xiaohe.geo.matching_kernel import (
+from xiaohe.geo.matching_filter import (
     ALONG_M,
     CHILDREN,
     COVAR,
     EDGE,
     FIELDS,
-    HYPOTHESES,
-    LOG_SEED,
     LOG_WEIGHT,
     MISFIT,
-    MISFIT_FIX,
-    MISFIT_RUN,
-    MISFIT_SHARE,
-    ROAD,
-    SEEDS,
     SPEED_MPS,
-    VAR_SPEED,
     advance,
-    located,
-    seeded,
-    settled,
 )
+from xiaohe.geo.matching_pool import HYPOTHESES, LOG_SEED, SEEDS, seeded, settled
+from xiaohe.geo.matching_ways import ROAD, Fix, Travels, Ways, length_of, located
 
 TAKEN, OUT_OF_ORDER, SUSPECT = range(3)
 
@@ -42,14 +33,17 @@ FLOATS: Final = 10
 # Figures that are the same for all members, in this order.
 SPEED_FACTOR, SNAP_MAX, SPEED_MAX, UNSTATED_M, COUNTED_MAX_M = range(5)
 
-REACH_MPS: Final = 4
-"""Column of the traits: the fastest that a member who travels so can come to be moved."""
+ACCURACY_ABSURD_M: Final = 500.0
+"""A device that states more than this does not know where it is."""
 
 RADIUS_68: Final = 1.515
 """A device states the radius of 68 %; on the plane that is 1.515 standard deviations an axis."""
 
 ACCURACY_BLIND_M: Final = 20.0
 """For weighing, where none is stated: a telephone in the street."""
+
+SOON_S: Final = 0.1
+"""Fixes nearer in time than this are taken as so far apart."""
 
 SIGMA_MIN_M: Final = 3.0
 """No place is better known than this: a centre line is not where the wheels are."""
@@ -66,6 +60,27 @@ GAP_FORGOTTEN_S: Final = 120.0
 CORRELATED_S: Final = 2.0
 """Errors of fixes less than about so long apart are alike, and each counts for less."""
 
+SPEED_NOISE_MPS: Final = 0.5
+SPEED_NOISE_PER_M: Final = 0.015
+"""What a receiver's speed is wrong by along the road, which gains and loses speed between two
+fixes, and how that grows with the error of the place."""
+
+ASIDE_NOISE_MPS: Final = 0.3
+ASIDE_NOISE_PER_M: Final = 0.02
+"""The same across the road, where nothing but noise is."""
+
+MISFIT_FIX: Final = 12.0
+"""Squared standard deviations of one fix from the best explanation that ask for another one."""
+
+MISFIT_RUN: Final = 4.0
+"""The same for the running mean, of which 2 are expected."""
+
+MISFIT_SHARE: Final = 0.15
+"""Weight of the newest fix in the running mean."""
+
+MISFIT_COUNTED: Final = 9.0
+"""One fix counts for no more than this in the mean."""
+
 KEEPS: Final = 1.15
 """Another road has to be more likely by this factor: a member does not flicker."""
 
@@ -78,57 +93,66 @@ TRUST_ACCURACY_M: Final = 60.0
 TRUST_RUN: Final = 4.0
 
 
+class Place(NamedTuple):
+    """A place as a device stated it; the accuracy is nan where it did not."""
+
+    x: float
+    y: float
+    accuracy_m: float
+
+
 @kernel
 def match_many(
+    ways: Ways,
+    numbers: Floats,
+    traits: Floats,
     slots: Pointers,
     modes: Ints,
     fix_ms: Pointers,
     stated: Floats,
-    numbers: Floats,
-    traits: Floats,
     store: Floats,
     ints: Pointers,
     floats: Floats,
-    points: Floats,
-    start: Pointers,
-    edges: Ints,
-    node_ptr: Pointers,
-    node_ends: Ints,
-    head: Floats,
-    ptr: Pointers,
-    rows: Floats,
-    out_edges: Ints,
-    out: Floats,
+    found: Ints,
+    measures: Floats,
 ) -> None:
     """Match fixes in order: ``stated`` has x, y, accuracy, speed, course (nan if unstated).
 
-    ``out_edges`` becomes the edge and the verdict of each, ``out`` its share, distance and trust.
+    ``found`` becomes the edge and the verdict of each, ``measures`` its share, distance and trust.
     """
-    children = np.empty((CHILDREN, FIELDS))
-    kept = np.empty((HYPOTHESES, FIELDS))
-    stack = np.empty((CHILDREN, 4))
-    seeds = np.empty(SEEDS, np.int32)
-    measures = np.empty((SEEDS, 2))
-    fix = np.empty(6)
+    children, kept = np.empty((CHILDREN, FIELDS)), np.empty((HYPOTHESES, FIELDS))
+    stack, seeds, near = np.empty((CHILDREN, 4)), np.empty(SEEDS, np.int32), np.empty((SEEDS, 2))
     for i in range(len(slots)):
-        slot, mode = slots[i], int(modes[i])
-        whole, real = ints[slot], floats[slot]
-        verdict = judged(fix_ms[i], stated[i], numbers, traits[mode], whole, real)
-        if verdict == TAKEN and not _repeats(fix_ms[i], stated[i], store[slot], whole, real):
-            count = _explained(
-                fix_ms[i], mode, stated[i], numbers, traits[mode], store[slot], whole, real,
-                points, start, edges, node_ptr, node_ends, head, ptr, rows,
-                children, kept, stack, seeds, measures, fix,
-            )  # fmt: skip
-            _decide(stated[i], count, numbers, kept, whole, real, points, start, edges)
-            _keep(count, kept, store[slot], whole)
-        out_edges[i, 0], out_edges[i, 1] = whole[ON_EDGE], verdict
-        out[i, 0], out[i, 1], out[i, 2] = real[FRAC], real[DISTANCE_M], real[TRUST]
+        slot, mode, said = slots[i], int(modes[i]), stated[i]
+        olds, whole, real, row = store[slot], ints[slot], floats[slot], traits[mode]
+        travels = Travels(mode, row[0], row[1], row[2], row[3], row[4])
+        verdict = judged(numbers, travels, fix_ms[i], said, whole, real)
+        if verdict == TAKEN and not _repeats(fix_ms[i], said, olds, whole, real):
+            dt_s = (fix_ms[i] - whole[FILTER_MS]) / 1000.0 * numbers[SPEED_FACTOR]
+            known = whole[COUNT] > 0 and dt_s <= GAP_FORGOTTEN_S
+            fix = _weighable(numbers, dt_s, known, said)
+            made = 0
+            if known:
+                made = advance(ways, travels, fix, olds, whole[COUNT], children, stack)
+            if _lost(children, made, dt_s, real):
+                base = LOG_SEED if known else 0.0
+                made = seeded(ways, travels, fix, numbers[SNAP_MAX], base, seeds, near, children,
+                              made)  # fmt: skip
+            whole[FIX_MS], whole[FILTER_MS] = fix_ms[i], fix_ms[i]
+            real[AT_X], real[AT_Y], real[ACCURACY_M] = said[0], said[1], said[2]
+            count = settled(children, made, kept)
+            _decide(ways, numbers, said, kept, count, whole, real)
+            whole[COUNT] = count
+            for k in range(count):
+                for f in range(FIELDS):
+                    olds[k, f] = kept[k, f]
+        found[i, 0], found[i, 1] = whole[ON_EDGE], verdict
+        measures[i, 0], measures[i, 1], measures[i, 2] = real[FRAC], real[DISTANCE_M], real[TRUST]
 
 
 @kernel
 def judged(
-    fix_ms: int, stated: Floats, numbers: Floats, traits: Floats, whole: Pointers, real: Floats
+    numbers: Floats, travels: Travels, fix_ms: int, stated: Floats, whole: Pointers, real: Floats
 ) -> int:
     """Return the verdict on a fix and note what it is for the next one."""
     if not whole[KNOWN]:
@@ -138,13 +162,12 @@ def judged(
         return TAKEN
     if fix_ms <= whole[HEARD_MS]:
         return OUT_OF_ORDER
-    near = _reachable(real[AT_X], real[AT_Y], real[ACCURACY_M], fix_ms - whole[FIX_MS], stated,
-                      numbers, traits)  # fmt: skip
-    if not near:
-        again = whole[DOUBTED] and _reachable(
-            real[DOUBT_X], real[DOUBT_Y], real[DOUBT_ACCURACY_M], fix_ms - whole[HEARD_MS], stated,
-            numbers, traits,
-        )  # fmt: skip
+    before = Place(real[AT_X], real[AT_Y], real[ACCURACY_M])
+    now = Place(stated[0], stated[1], stated[2])
+    if not _reachable(numbers, travels, before, now, fix_ms - whole[FIX_MS]):
+        doubted = Place(real[DOUBT_X], real[DOUBT_Y], real[DOUBT_ACCURACY_M])
+        after_ms = fix_ms - whole[HEARD_MS]
+        again = whole[DOUBTED] and _reachable(numbers, travels, doubted, now, after_ms)
         whole[HEARD_MS] = fix_ms
         if not again:
             whole[DOUBTED] = 1
@@ -157,30 +180,22 @@ def judged(
 
 
 @kernel
-def _reachable(
-    x: float,
-    y: float,
-    accuracy_m: float,
-    after_ms: int,
-    stated: Floats,
-    numbers: Floats,
-    traits: Floats,
-) -> bool:
-    """Say whether a fix can be reached from a place, beyond both accuracies.
+def _reachable(numbers: Floats, travels: Travels, before: Place, now: Place, after_ms: int) -> bool:
+    """Say whether one can have come from a place to another, beyond both accuracies.
 
     Who states accuracies well is held to what the travel mode can do, others to what anybody can.
     """
-    before_m, now_m = _counted(accuracy_m, numbers), _counted(stated[2], numbers)
-    speed_mps, slack_m = numbers[SPEED_MAX], before_m + now_m
-    if 0.0 < accuracy_m <= numbers[UNSTATED_M] and 0.0 < stated[2] <= numbers[UNSTATED_M]:
-        speed_mps, slack_m = traits[REACH_MPS], slack_m * ACCURACY_SLACK
+    slack_m = _counted(numbers, before.accuracy_m) + _counted(numbers, now.accuracy_m)
+    speed_mps, unstated_m = numbers[SPEED_MAX], numbers[UNSTATED_M]
+    if 0.0 < before.accuracy_m <= unstated_m and 0.0 < now.accuracy_m <= unstated_m:
+        speed_mps, slack_m = travels.reach_mps, slack_m * ACCURACY_SLACK
     reach_m = speed_mps * numbers[SPEED_FACTOR] * after_ms / 1000.0 + slack_m
-    return bool(hypot(stated[0] - x, stated[1] - y) <= reach_m)
+    return bool(hypot(now.x - before.x, now.y - before.y) <= reach_m)
 
 
 @kernel
-def _counted(accuracy_m: float, numbers: Floats) -> float:
-    if accuracy_m != accuracy_m:  # noqa: PLR0124 - not a number: unstated
+def _counted(numbers: Floats, accuracy_m: float) -> float:
+    if np.isnan(accuracy_m):
         return float(numbers[UNSTATED_M])
     return float(min(accuracy_m, numbers[COUNTED_MAX_M]))
 
@@ -209,74 +224,54 @@ def _repeats(fix_ms: int, stated: Floats, olds: Floats, whole: Pointers, real: F
     return True
 
 
-ACCURACY_ABSURD_M: Final = 500.0
-"""A device that states more than this does not know where it is."""
+@kernel
+def _weighable(numbers: Floats, dt_s: float, known: bool, stated: Floats) -> Fix:
+    """Return a fix with its errors."""
+    accuracy_m = stated[2] if stated[2] > 0.0 else ACCURACY_BLIND_M
+    sigma_m = max(accuracy_m / RADIUS_68, SIGMA_MIN_M)
+    var_m2 = sigma_m * sigma_m * (1.0 + CORRELATED_S / max(dt_s, SOON_S) if known else 1.0)
+    sigma_m = var_m2**0.5
+    course = radians(stated[4])
+    return Fix(
+        stated[0],
+        stated[1],
+        var_m2,
+        dt_s,
+        not np.isnan(stated[3]),
+        stated[3] / numbers[SPEED_FACTOR],
+        not np.isnan(course),
+        sin(course),
+        cos(course),
+        SPEED_NOISE_MPS + SPEED_NOISE_PER_M * sigma_m,
+        ASIDE_NOISE_MPS + ASIDE_NOISE_PER_M * sigma_m,
+    )
 
 
 @kernel
-def _explained(
-    fix_ms: int,
-    mode: int,
-    stated: Floats,
-    numbers: Floats,
-    traits: Floats,
-    olds: Floats,
-    whole: Pointers,
-    real: Floats,
-    points: Floats,
-    start: Pointers,
-    edges: Ints,
-    node_ptr: Pointers,
-    node_ends: Ints,
-    head: Floats,
-    ptr: Pointers,
-    rows: Floats,
-    children: Floats,
-    kept: Floats,
-    stack: Floats,
-    seeds: Ints,
-    measures: Floats,
-    fix: Floats,
-) -> int:
-    """Fill ``kept`` with the hypotheses that explain a fix, and return how many there are."""
-    dt_s = (fix_ms - whole[FILTER_MS]) / 1000.0 * numbers[SPEED_FACTOR]
-    sigma_m = max((stated[2] if stated[2] > 0.0 else ACCURACY_BLIND_M) / RADIUS_68, SIGMA_MIN_M)
-    fix[0], fix[1], fix[3] = stated[0], stated[1], dt_s
-    fix[2] = sigma_m * sigma_m
-    fix[4] = stated[3] / numbers[SPEED_FACTOR]
-    fix[5] = radians(stated[4])
-    made, base = 0, 0.0
-    if whole[COUNT] > 0 and dt_s <= GAP_FORGOTTEN_S:
-        fix[2] *= 1.0 + CORRELATED_S / max(dt_s, 0.1)
-        made = advance(olds, whole[COUNT], mode, traits, fix, points, start, edges, node_ptr,
-                       node_ends, children, stack)  # fmt: skip
-        base = LOG_SEED
+def _lost(children: Floats, made: int, dt_s: float, real: Floats) -> bool:
+    """Say whether the hypotheses leave a fix, or the last ones together, without explanation."""
     best = -1
     for i in range(made):
         if best < 0 or children[i, LOG_WEIGHT] > children[best, LOG_WEIGHT]:
             best = i
-    misfit = children[best, MISFIT] if best >= 0 else inf
+    if best < 0:
+        real[RUN] = 0.0
+        return True
+    misfit = children[best, MISFIT]
     lost = misfit > MISFIT_FIX or real[RUN] > MISFIT_RUN or dt_s > GAP_SEEDED_S
-    if lost:
-        made = seeded(mode, traits, fix, numbers[SNAP_MAX], head, ptr, rows, points, start, edges,
-                      seeds, measures, children, made, base)  # fmt: skip
-    real[RUN] += MISFIT_SHARE * ((min(misfit, 9.0) if misfit < inf else 2.0) - real[RUN])
-    whole[FIX_MS], whole[FILTER_MS] = fix_ms, fix_ms
-    real[AT_X], real[AT_Y], real[ACCURACY_M] = stated[0], stated[1], stated[2]
-    return settled(children, made, kept)
+    real[RUN] += MISFIT_SHARE * (min(misfit, MISFIT_COUNTED) - real[RUN])
+    return bool(lost)
 
 
 @kernel
 def _decide(
-    stated: Floats,
-    count: int,
+    ways: Ways,
     numbers: Floats,
+    stated: Floats,
     kept: Floats,
+    count: int,
     whole: Pointers,
     real: Floats,
-    points: Floats,
-    start: Pointers,
-    edges: Ints,
 ) -> None:
     """Choose the likeliest road, and the likeliest edge of it; note edge, share and trust."""
     top, total = -inf, 0.0
@@ -285,12 +280,12 @@ def _decide(
     for i in range(count):
         kept[i, LOG_WEIGHT] = exp(kept[i, LOG_WEIGHT] - top)
         total += kept[i, LOG_WEIGHT]
-    held = edges[whole[ON_EDGE], ROAD] if whole[ON_EDGE] >= 0 else -1
+    held = ways.edges[whole[ON_EDGE], ROAD] if whole[ON_EDGE] >= 0 else -1
     best, best_weight, best_share = -1, 0.0, 0.0
     for i in range(count):
-        road, share, likeliest = edges[int(kept[i, EDGE]), ROAD], 0.0, i
+        road, share, likeliest = ways.edges[int(kept[i, EDGE]), ROAD], 0.0, i
         for k in range(count):
-            if edges[int(kept[k, EDGE]), ROAD] == road:
+            if ways.edges[int(kept[k, EDGE]), ROAD] == road:
                 share += kept[k, LOG_WEIGHT] / total
                 if kept[k, LOG_WEIGHT] > kept[likeliest, LOG_WEIGHT]:
                     likeliest = k
@@ -303,21 +298,12 @@ def _decide(
     if best < 0:
         return
     edge = int(kept[best, EDGE])
-    seen_m, distance_m, _, _, _ = located(stated[0], stated[1], edge, points, start)
+    seen_m, distance_m, _, _, _ = located(ways, edge, stated[0], stated[1])
     if distance_m > numbers[SNAP_MAX]:
         return
-    length_m = points[start[edge + 1] - 1, 2]
+    length_m = length_of(ways, edge)
     along_m = kept[best, ALONG_M] if stated[2] > 0.0 else min(max(seen_m, 0.0), length_m)
     whole[ON_EDGE], real[FRAC], real[DISTANCE_M] = edge, along_m / length_m, distance_m
     fits = min(1.0, TRUST_RUN / max(real[RUN], 0.1))
     accuracy_m = stated[2] if stated[2] > 0.0 else ACCURACY_BLIND_M
     real[TRUST] = best_share * fits * min(1.0, TRUST_ACCURACY_M / accuracy_m)
-
-
-@kernel
-def _keep(count: int, kept: Floats, olds: Floats, whole: Pointers) -> None:
-    """Store the hypotheses of a member."""
-    whole[COUNT] = count
-    for i in range(count):
-        for f in range(FIELDS):
-            olds[i, f] = kept[i, f]
