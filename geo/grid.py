@@ -134,7 +134,7 @@ def nearest(
     row = int(min(max(floor(in_y), 0.0), cell_rows - 1.0))
     edge, share, distance_m = -1, 0.0, inf
     ring, bound_m = 0, 0.0
-    while bound_m <= min(distance_m, max_m):
+    while bound_m - ROUNDING_M <= min(distance_m, max_m) and bound_m < inf:
         low_row, high_row = max(row - ring, 0), min(row + ring, cell_rows - 1)
         low_column, high_column = max(column - ring, 0), min(column + ring, columns - 1)
         for r in range(low_row, high_row + 1):
@@ -150,19 +150,9 @@ def nearest(
                         edge, distance_m = int(rows[i, EDGE]), here_m
                         share = rows[i, SHARE] + at * rows[i, SHARE_PER_SEGMENT]
                 c += 1 if whole else max(2 * ring, 1)
-        # The nearest that a cell outside the rings can be; sides without cells do not count.
-        bound = inf
-        if column - ring > 0:
-            bound = min(bound, in_x - (column - ring))
-        if column + ring < columns - 1:
-            bound = min(bound, column + ring + 1 - in_x)
-        if row - ring > 0:
-            bound = min(bound, in_y - (row - ring))
-        if row + ring < cell_rows - 1:
-            bound = min(bound, row + ring + 1 - in_y)
-        if bound == inf:
-            break
-        bound_m = bound / per_cell - ROUNDING_M
+        bound_m = (
+            _beyond(in_x - column, in_y - row, column, row, ring, columns, cell_rows) / per_cell
+        )
         ring += 1
     if distance_m > max_m or edge < 0:
         return -1, 0.0, inf
@@ -171,6 +161,21 @@ def nearest(
     elif share > 1.0 - SHARE_ROUNDING:
         share = 1.0
     return edge, share, distance_m
+
+
+@kernel
+def _beyond(
+    in_x: float, in_y: float, column: int, row: int, ring: int, columns: int, rows: int
+) -> float:
+    """Return how near, in cells, anything outside the rings can be; sides without cells are far.
+
+    ``in_x`` and ``in_y`` say where in its cell the place is.
+    """
+    west = in_x + ring if column - ring > 0 else inf
+    east = ring + 1 - in_x if column + ring < columns - 1 else inf
+    south = in_y + ring if row - ring > 0 else inf
+    north = ring + 1 - in_y if row + ring < rows - 1 else inf
+    return min(west, east, south, north)
 
 
 @kernel

@@ -4,7 +4,7 @@ A hypothesis says: on this edge, so many metres along, at this speed (signed: ag
 below zero), with the covariance of both, and so likely. A fix moves each hypothesis on by its
 speed, out over the junctions within reach, and weighs every edge met there by how well it explains
 place, speed and course. Near a junction the weight of an edge is the share of the bell curve that
-lies on it, so that a fix just past a turn is divided between the streets as the evidence divides it.
+lies on it, so that a fix just past a turn is divided between the streets as the evidence has it.
 
 The idea of weighing edges by distance and by the way between fixes is Newson and Krumm's (Hidden
 Markov Map Matching Through Noise and Sparseness, 2009); here the way is followed by a Kalman filter
@@ -14,20 +14,20 @@ along the road instead of being searched between two fixes, so that nothing wait
 from math import erfc, exp, inf, log, sqrt
 from typing import Final, NamedTuple
 
-from xiaohe.geo.grid import Floats
+from xiaohe.geo.grid import Floats, Ints, Pointers
 from xiaohe.geo.kernels import kernel
 from xiaohe.geo.matching_ways import (
+    ALLOWED,
     BOTH_WAYS,
+    FIRST,
+    LAST,
     ROOT_2,
     Fix,
     Travels,
     U,
     V,
-    Ways,
-    allowed,
     bell,
     end_course,
-    length_of,
     located,
     within,
 )
@@ -117,7 +117,10 @@ class Stretch(NamedTuple):
 
 @kernel
 def advance(
-    ways: Ways,
+    points: Floats,
+    edges: Ints,
+    node_ptr: Pointers,
+    node_ends: Ints,
     travels: Travels,
     fix: Fix,
     olds: Floats,
@@ -128,13 +131,18 @@ def advance(
     """Move all hypotheses on to a fix; fills ``children`` and returns how many there are."""
     made, best = 0, -inf
     for i in range(count):
-        made, best = _grow(ways, travels, fix, olds[i], children, made, best, stack)
+        made, best = _grow(
+            points, edges, node_ptr, node_ends, travels, fix, olds[i], children, made, best, stack
+        )
     return made
 
 
 @kernel
 def _grow(
-    ways: Ways,
+    points: Floats,
+    edges: Ints,
+    node_ptr: Pointers,
+    node_ends: Ints,
     travels: Travels,
     fix: Fix,
     old: Floats,
@@ -152,7 +160,7 @@ def _grow(
         height -= 1
         edge, base_m, sign = int(stack[height, 0]), stack[height, 1], stack[height, 2]
         log_chance = stack[height, 3]
-        length_m = length_of(ways, edge)
+        length_m = points[edges[edge, LAST], 2]
         from_m = base_m if sign > 0.0 else base_m - length_m
         to_m = from_m + length_m
         here = Stretch(edge, base_m, sign, from_m, to_m, log_chance)
@@ -162,18 +170,40 @@ def _grow(
         dead_high = dead_low = False
         if high_m > to_m and (first or from_m >= 0.0):
             above = height
-            height = _pushed(ways, travels, here, 1.0, prior.speed_mps >= 0.0, stack, height)
+            height = _pushed(
+                points,
+                edges,
+                node_ptr,
+                node_ends,
+                travels,
+                here,
+                1.0,
+                prior.speed_mps >= 0.0,
+                stack,
+                height,
+            )
             dead_high = height == above
         if low_m < from_m and (first or from_m < 0.0):
             above = height
-            height = _pushed(ways, travels, here, -1.0, prior.speed_mps <= 0.0, stack, height)
+            height = _pushed(
+                points,
+                edges,
+                node_ptr,
+                node_ends,
+                travels,
+                here,
+                -1.0,
+                prior.speed_mps <= 0.0,
+                stack,
+                height,
+            )
             dead_low = height == above
         if high_m > from_m and low_m < to_m:
             low, high = -inf if dead_low else from_m, inf if dead_high else to_m
             if not first and fix.has_speed and fix.speed_mps < CALM_MPS:
                 low, high = _cleared(prior.speed_mps, low, high)
             child = Stretch(edge, base_m, sign, low, high, log_chance)
-            if _weighed(ways, travels, fix, prior, child, best, children[made]):
+            if _weighed(points, edges, travels, fix, prior, child, best, children[made]):
                 best = max(best, children[made, LOG_WEIGHT])
                 made += 1
     return made, best
@@ -232,7 +262,10 @@ def _cleared(speed_mps: float, low_m: float, high_m: float) -> tuple[float, floa
 
 @kernel
 def _pushed(
-    ways: Ways,
+    points: Floats,
+    edges: Ints,
+    node_ptr: Pointers,
+    node_ends: Ints,
     travels: Travels,
     here: Stretch,
     away: float,
@@ -246,23 +279,23 @@ def _pushed(
     way (else it may have come from there). Returns the new height.
     """
     at_v = here.sign * away > 0.0
-    node = ways.edges[here.edge, V if at_v else U]
+    node = edges[here.edge, V if at_v else U]
     node_m = here.high_m if away > 0.0 else here.low_m
-    in_x, in_y = end_course(ways, here.edge, at_v)
+    in_x, in_y = end_course(points, edges, here.edge, at_v)
     total, bottom = 0.0, height
-    for i in range(ways.node_ptr[node], ways.node_ptr[node + 1]):
-        other, other_at_v = ways.node_ends[i] // 2, ways.node_ends[i] % 2 == 1
-        bits = allowed(ways, other, travels.mode)
+    for i in range(node_ptr[node], node_ptr[node + 1]):
+        other, other_at_v = node_ends[i] // 2, node_ends[i] % 2 == 1
+        bits = (edges[other, ALLOWED] >> (2 * travels.mode)) & BOTH_WAYS
         if (other == here.edge and other_at_v == at_v) or bits == 0 or height == len(stack):
             continue
-        out_x, out_y = end_course(ways, other, other_at_v)
+        out_x, out_y = end_course(points, edges, other, other_at_v)
         ahead = -(in_x * out_x + in_y * out_y)
         chance = AHEAD_MIN + (1.0 - AHEAD_MIN) * max(ahead, 0.0) if ahead > SHARP_COSINE else SHARP
         # From u to v the edge needs the first bit, from v to u the second.
         if not bits & (2 if other_at_v == leaving else 1):
             chance *= travels.wrong_way
         stack[height, 0] = other
-        stack[height, 1] = node_m + away * length_of(ways, other) if other_at_v else node_m
+        stack[height, 1] = node_m + away * points[edges[other, LAST], 2] if other_at_v else node_m
         stack[height, 2] = -away if other_at_v else away
         stack[height, 3] = chance
         total += chance
@@ -274,7 +307,8 @@ def _pushed(
 
 @kernel
 def _weighed(
-    ways: Ways,
+    points: Floats,
+    edges: Ints,
     travels: Travels,
     fix: Fix,
     prior: Moving,
@@ -284,7 +318,8 @@ def _weighed(
 ) -> bool:
     """Say whether a stretch is likely enough, and make ``child`` of it and the fix."""
     along_m, var_m2, speed, var_speed, covar = prior
-    seen_m, _, off_m, course_x, course_y = located(ways, on.edge, fix.x, fix.y)
+    first, last = edges[on.edge, FIRST], edges[on.edge, LAST]
+    seen_m, _, off_m, course_x, course_y = located(points, first, last, fix.x, fix.y)
     off2 = travels.off_road_m * travels.off_road_m + fix.var_m2
     # Along the way: where the fix is, and where the member was to be expected.
     gap_m, sum_m2 = on.base_m + on.sign * seen_m - along_m, var_m2 + fix.var_m2
@@ -319,9 +354,9 @@ def _weighed(
     child[LOG_WEIGHT] = (
         log_weight
         + log(mass)
-        - against(ways, travels, on.edge, on.sign * after.speed_mps, after.var_speed)
+        - against(edges, travels, on.edge, on.sign * after.speed_mps, after.var_speed)
     )
-    length_m = length_of(ways, on.edge)
+    length_m = points[last, 2]
     child[ALONG_M] = min(max(on.sign * (after.along_m - on.base_m), 0.0), length_m)
     child[SPEED_MPS] = on.sign * after.speed_mps
     child[VAR_M2], child[COVAR], child[VAR_SPEED] = after.var_m2, after.covar, after.var_speed
@@ -381,9 +416,9 @@ def moved(
 
 
 @kernel
-def against(ways: Ways, travels: Travels, edge: int, speed: float, var_speed: float) -> float:
+def against(edges: Ints, travels: Travels, edge: int, speed: float, var_speed: float) -> float:
     """Return what going against a one-way costs in log weight: nothing, for who stands."""
-    bits = allowed(ways, edge, travels.mode)
+    bits = (edges[edge, ALLOWED] >> (2 * travels.mode)) & BOTH_WAYS
     if bits == BOTH_WAYS:
         return 0.0
     right_way = speed if bits == 1 else -speed

@@ -19,7 +19,7 @@ from xiaohe.geo.matching_filter import (
     against,
     moved,
 )
-from xiaohe.geo.matching_ways import Fix, Travels, Ways, length_of, located
+from xiaohe.geo.matching_ways import FIRST, LAST, Fix, Travels, Ways, located
 
 HYPOTHESES: Final = 6
 """Kept for a member. More than this many places at once are one: nowhere."""
@@ -63,7 +63,16 @@ def seeded(
     for i in range(min(count, CHILDREN - made)):
         misfit = measures[i, 1] * measures[i, 1] / off2
         log_weight = log_base - 0.5 * misfit
-        _sow(ways, travels, fix, seeds[i], measures[i, 0], log_weight, children[made])
+        _sow(
+            ways.points,
+            ways.edges,
+            travels,
+            fix,
+            seeds[i],
+            measures[i, 0],
+            log_weight,
+            children[made],
+        )
         children[made, MISFIT] = misfit
         made += 1
     return made
@@ -71,10 +80,18 @@ def seeded(
 
 @kernel
 def _sow(
-    ways: Ways, travels: Travels, fix: Fix, edge: int, frac: float, log_weight: float, child: Floats
+    points: Floats,
+    edges: Ints,
+    travels: Travels,
+    fix: Fix,
+    edge: int,
+    frac: float,
+    log_weight: float,
+    child: Floats,
 ) -> None:
     """Make a hypothesis of an edge and a fix alone."""
-    _, _, _, course_x, course_y = located(ways, edge, fix.x, fix.y)
+    first, last = edges[edge, FIRST], edges[edge, LAST]
+    _, _, _, course_x, course_y = located(points, first, last, fix.x, fix.y)
     speed, var_speed = 0.0, travels.speed_typical_mps * travels.speed_typical_mps
     known, forward, log_course = moved(fix, course_x, course_y, speed, var_speed)
     log_weight += log_course
@@ -83,8 +100,8 @@ def _sow(
         log_weight -= 0.5 * (forward * forward / sum_speed + log(sum_speed))
         gain = var_speed / sum_speed
         speed, var_speed = gain * forward, var_speed * (1.0 - gain)
-    child[LOG_WEIGHT] = log_weight - against(ways, travels, edge, speed, var_speed)
-    child[ALONG_M], child[SPEED_MPS] = frac * length_of(ways, edge), speed
+    child[LOG_WEIGHT] = log_weight - against(edges, travels, edge, speed, var_speed)
+    child[ALONG_M], child[SPEED_MPS] = frac * points[last, 2], speed
     child[VAR_M2], child[COVAR], child[VAR_SPEED] = fix.var_m2, 0.0, var_speed
     child[EDGE] = edge
 

@@ -4,6 +4,7 @@ from math import cos, exp, hypot, inf, log, radians, sin
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xiaohe.geo.grid import Floats, Ints, Pointers
 from xiaohe.geo.kernels import kernel
@@ -19,7 +20,7 @@ from xiaohe.geo.matching_filter import (
     advance,
 )
 from xiaohe.geo.matching_pool import HYPOTHESES, LOG_SEED, SEEDS, seeded, settled
-from xiaohe.geo.matching_ways import ROAD, Fix, Travels, Ways, length_of, located
+from xiaohe.geo.matching_ways import FIRST, LAST, ROAD, Fix, Travels, Ways, located
 
 TAKEN, OUT_OF_ORDER, SUSPECT = range(3)
 
@@ -110,7 +111,7 @@ def match_many(
     modes: Ints,
     fix_ms: Pointers,
     stated: Floats,
-    store: Floats,
+    store: NDArray[np.float32],
     ints: Pointers,
     floats: Floats,
     found: Ints,
@@ -120,6 +121,7 @@ def match_many(
 
     ``found`` becomes the edge and the verdict of each, ``measures`` its share, distance and trust.
     """
+    points, edges = ways.points, ways.edges
     children, kept = np.empty((CHILDREN, FIELDS)), np.empty((HYPOTHESES, FIELDS))
     stack, seeds, near = np.empty((CHILDREN, 4)), np.empty(SEEDS, np.int32), np.empty((SEEDS, 2))
     for i in range(len(slots)):
@@ -133,7 +135,10 @@ def match_many(
             fix = _weighable(numbers, dt_s, known, said)
             made = 0
             if known:
-                made = advance(ways, travels, fix, olds, whole[COUNT], children, stack)
+                made = advance(
+                    points, edges, ways.node_ptr, ways.node_ends, travels, fix, olds, whole[COUNT],
+                    children, stack,
+                )  # fmt: skip
             if _lost(children, made, dt_s, real):
                 base = LOG_SEED if known else 0.0
                 made = seeded(ways, travels, fix, numbers[SNAP_MAX], base, seeds, near, children,
@@ -141,7 +146,7 @@ def match_many(
             whole[FIX_MS], whole[FILTER_MS] = fix_ms[i], fix_ms[i]
             real[AT_X], real[AT_Y], real[ACCURACY_M] = said[0], said[1], said[2]
             count = settled(children, made, kept)
-            _decide(ways, numbers, said, kept, count, whole, real)
+            _decide(points, edges, numbers, said, kept, count, whole, real)
             whole[COUNT] = count
             for k in range(count):
                 for f in range(FIELDS):
@@ -265,7 +270,8 @@ def _lost(children: Floats, made: int, dt_s: float, real: Floats) -> bool:
 
 @kernel
 def _decide(
-    ways: Ways,
+    points: Floats,
+    edges: Ints,
     numbers: Floats,
     stated: Floats,
     kept: Floats,
@@ -280,12 +286,12 @@ def _decide(
     for i in range(count):
         kept[i, LOG_WEIGHT] = exp(kept[i, LOG_WEIGHT] - top)
         total += kept[i, LOG_WEIGHT]
-    held = ways.edges[whole[ON_EDGE], ROAD] if whole[ON_EDGE] >= 0 else -1
+    held = edges[whole[ON_EDGE], ROAD] if whole[ON_EDGE] >= 0 else -1
     best, best_weight, best_share = -1, 0.0, 0.0
     for i in range(count):
-        road, share, likeliest = ways.edges[int(kept[i, EDGE]), ROAD], 0.0, i
+        road, share, likeliest = edges[int(kept[i, EDGE]), ROAD], 0.0, i
         for k in range(count):
-            if ways.edges[int(kept[k, EDGE]), ROAD] == road:
+            if edges[int(kept[k, EDGE]), ROAD] == road:
                 share += kept[k, LOG_WEIGHT] / total
                 if kept[k, LOG_WEIGHT] > kept[likeliest, LOG_WEIGHT]:
                     likeliest = k
@@ -298,10 +304,12 @@ def _decide(
     if best < 0:
         return
     edge = int(kept[best, EDGE])
-    seen_m, distance_m, _, _, _ = located(ways, edge, stated[0], stated[1])
+    seen_m, distance_m, _, _, _ = located(
+        points, edges[edge, FIRST], edges[edge, LAST], stated[0], stated[1]
+    )
     if distance_m > numbers[SNAP_MAX]:
         return
-    length_m = length_of(ways, edge)
+    length_m = points[edges[edge, LAST], 2]
     along_m = kept[best, ALONG_M] if stated[2] > 0.0 else min(max(seen_m, 0.0), length_m)
     whole[ON_EDGE], real[FRAC], real[DISTANCE_M] = edge, along_m / length_m, distance_m
     fits = min(1.0, TRUST_RUN / max(real[RUN], 0.1))

@@ -14,9 +14,9 @@ from xiaohe.geo.kernels import kernel
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES
 
-U, V, ROAD, ALLOWED = range(4)
-"""Columns of ``Ways.edges``: end nodes, number of the road, two bits for each mode: may it go as
-drawn, and against the drawing."""
+U, V, FIRST, LAST, ROAD, ALLOWED = range(6)
+"""Columns of ``Ways.edges``: end nodes, rows of the first and the last point, number of the road,
+and two bits for each mode: may it go as drawn, and against the drawing."""
 
 BOTH_WAYS: Final = 3
 
@@ -31,13 +31,13 @@ BELL_ENDS: Final = 30.0
 class Ways(NamedTuple):
     """The network as the kernels see it.
 
-    ``points[start[e] : start[e + 1]]`` are edge e's (x, y, metres along it). The edges that end at
-    node n are ``node_ends[node_ptr[n] : node_ptr[n + 1]]``, as 2 × edge, + 1 where it is the edge's
-    v. ``head``, ``ptr`` and ``rows`` are the grid.
+    ``points`` are (x, y, metres along the edge), edge after edge. The edges that end at node n are
+    ``node_ends[node_ptr[n] : node_ptr[n + 1]]``, as 2 × edge, + 1 where it is the edge's v.
+    ``head``, ``ptr`` and ``rows`` are the grid. The inner kernels are given the few arrays that
+    they read, for a tuple of arrays costs its counting at each call.
     """
 
     points: Floats
-    start: Pointers
     edges: Ints
     node_ptr: Pointers
     node_ends: Ints
@@ -52,15 +52,15 @@ class Ways(NamedTuple):
         points = np.column_stack((shapes.metres, shapes.along_m))
         node_ptr, node_ends = _node_ends(network)
         rows = _edge_rows(network)
-        return cls(points, shapes.start, rows, node_ptr, node_ends, grid.head, grid.ptr, grid.rows)
+        return cls(points, rows, node_ptr, node_ends, grid.head, grid.ptr, grid.rows)
 
 
 class Fix(NamedTuple):
     """A fix as it is weighed.
 
     ``var_m2`` is the variance of the place to each side, ``dt_s`` the time since the hypotheses
-    were as they are, ``speed_mps`` nan where unstated. ``course_x``, ``course_y`` is the unit vector
-    of the course where ``has_course``. ``noise_mps`` and ``aside_mps`` are the errors of a speed
+    were as they are. ``course_x``, ``course_y`` is the unit vector of the course,
+    where there is one. ``noise_mps`` and ``aside_mps`` are the errors of a speed
     along the road and across it.
     """
 
@@ -95,35 +95,25 @@ class Travels(NamedTuple):
 
 
 @kernel
-def length_of(ways: Ways, edge: int) -> float:
-    """Return the length of an edge on the plane."""
-    return float(ways.points[ways.start[edge + 1] - 1, 2])
-
-
-@kernel
-def allowed(ways: Ways, edge: int, mode: int) -> int:
-    """Return the two bits of a mode on an edge: 1 as drawn, 2 against the drawing."""
-    return int((ways.edges[edge, ALLOWED] >> (2 * mode)) & BOTH_WAYS)
-
-
-@kernel
-def end_course(ways: Ways, edge: int, at_v: bool) -> tuple[float, float]:
+def end_course(points: Floats, edges: Ints, edge: int, at_v: bool) -> tuple[float, float]:
     """Return the unit vector that leads from an end of the edge into it."""
-    a = ways.start[edge + 1] - 1 if at_v else ways.start[edge]
+    a = edges[edge, LAST] if at_v else edges[edge, FIRST]
     b = a - 1 if at_v else a + 1
-    x, y = ways.points[b, 0] - ways.points[a, 0], ways.points[b, 1] - ways.points[a, 1]
+    x, y = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1]
     length = hypot(x, y)
     return (x / length, y / length) if length > 0.0 else (0.0, 0.0)
 
 
 @kernel
-def located(ways: Ways, edge: int, x: float, y: float) -> tuple[float, float, float, float, float]:
+def located(
+    points: Floats, first: int, last: int, x: float, y: float
+) -> tuple[float, float, float, float, float]:
     """Return (along_m, distance_m, off_m, course x, course y) of a place from an edge.
 
-    ``along_m`` goes on past the ends in the direction that the edge has there, and ``off_m`` is how
-    far aside the place then lies; ``distance_m`` is to the edge itself.
+    The edge is the points from ``first`` to ``last``. ``along_m`` goes on past the ends in the
+    direction that the edge has there, and ``off_m`` is how far aside the place then lies;
+    ``distance_m`` is to the edge itself.
     """
-    points, first, last = ways.points, ways.start[edge], ways.start[edge + 1] - 1
     best, at, where = inf, 0.0, first
     for i in range(first, last):
         d_x, d_y = points[i + 1, 0] - points[i, 0], points[i + 1, 1] - points[i, 1]
@@ -169,7 +159,9 @@ def _edge_rows(network: Network) -> Ints:
         graph = network.graphs[mode]
         bits |= np.isfinite(graph.forward_s).astype(np.int32) << (2 * n)
         bits |= np.isfinite(graph.backward_s).astype(np.int32) << (2 * n + 1)
-    return np.column_stack((network.u, network.v, roads, bits)).astype(np.int32)
+    start = network.shapes.start
+    columns = (network.u, network.v, start[:-1], start[1:] - 1, roads, bits)
+    return np.column_stack(columns).astype(np.int32)
 
 
 def _node_ends(network: Network) -> tuple[Pointers, Ints]:

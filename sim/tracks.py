@@ -6,8 +6,8 @@ would send: places with noise, and speed and course that are worse the slower it
 
 **What noise of N metres means**: each fix is off by a normal deviate of N metres standard deviation
 to the east and another to the north. The radius that a device would state for it (68 %) is 1.515 N.
-Independent noise is the hard case and no device's; ``drifting`` noise has the same spread and changes
-slowly, as reflections between buildings do.
+Independent noise is the plain case; ``drifting`` noise has the same spread and changes slowly, as
+reflections between buildings do, so that no mean of several fixes undoes it.
 """
 
 from collections.abc import Iterator
