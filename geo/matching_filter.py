@@ -42,7 +42,7 @@ CHILDREN: Final = 64
 VISITS: Final = 48
 """Edges looked at from one hypothesis: bounds the work after a long silence in a dense town."""
 
-GATE: Final = 3.5
+GATE: Final = 2.5
 """Standard deviations of the place travelled to, within which edges are looked at."""
 
 SPEED_MEMORY_S: Final = 30.0
@@ -74,7 +74,7 @@ COURSE_OUTLIER: Final = 0.005
 SPEED_MISFIT_MAX: Final = 9.0
 """A speed off by more squared deviations than this is an outlier and says no more against."""
 
-LOG_HOPELESS: Final = -12.0
+LOG_HOPELESS: Final = -9.0
 """What is so far behind the best by its place alone is not looked at further."""
 
 MASS_MIN: Final = 1e-5

@@ -33,8 +33,8 @@ SEED_REACH: Final = 3.0
 LOG_SEED: Final = log(1e-3 / 300.0)
 """To be somewhere else than any way leads: one fix in a thousand, anywhere in 300 m of roads."""
 
-LOG_DROPPED: Final = -9.0
-"""A hypothesis this much less likely (1 : 8000) than the best one is given up."""
+LOG_DROPPED: Final = -7.0
+"""A hypothesis this much less likely (1 : 1100) than the best one is given up."""
 
 MERGED: Final = 1.5
 """Two hypotheses on one edge that are nearer than this many of their deviations are one."""
