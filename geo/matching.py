@@ -97,6 +97,7 @@ class Matcher:
             ]
         )
         self._traits = np.array([TRAITS[mode][1:] for mode in MODES])
+        self._one = _columns(1)
         self._store: NDArray[np.float32] = np.zeros((0, HYPOTHESES, FIELDS), np.float32)
         self._ints = np.zeros((0, step.INTS), np.int64)
         self._floats = np.zeros((0, step.FLOATS))
@@ -127,16 +128,11 @@ class Matcher:
         course_deg: float = nan,
     ) -> Match:
         """Take a fix at (x, y) on the plane; nan for what the device does not state."""
-        edges, values = np.empty((1, 2), np.int32), np.empty((1, 3))
-        self._run(
-            np.array([slot]),
-            np.array([MODES.index(mode)], np.int32),
-            np.array([fix_ms]),
-            np.array([[x, y, accuracy_m, speed_mps, course_deg]]),
-            edges,
-            values,
-        )
-        (edge, verdict), (frac, distance_m, trust) = edges[0].tolist(), values[0].tolist()
+        slots, modes, times_ms, stated, found, measures = one = self._one
+        slots[0], modes[0], times_ms[0] = slot, MODES.index(mode), fix_ms
+        stated[0] = x, y, accuracy_m, speed_mps, course_deg
+        self._run(*one)
+        (edge, verdict), (frac, distance_m, trust) = found[0].tolist(), measures[0].tolist()
         return Match(edge, frac, distance_m, Verdict(verdict), trust)
 
     def match_many(
@@ -151,17 +147,14 @@ class Matcher:
         course_deg: Floats,
     ) -> MatchColumns:
         """Take many fixes in order, the same as one by one; a slot may come several times."""
-        edges, values = np.empty((len(slots), 2), np.int32), np.empty((len(slots), 3))
-        stated = np.column_stack((x, y, accuracy_m, speed_mps, course_deg)).astype(np.float64)
-        self._run(
-            np.asarray(slots, np.int64),
-            np.asarray(modes, np.int32),
-            np.asarray(fix_ms, np.int64),
-            stated,
-            edges,
-            values,
+        columns = slots_, modes_, times_ms, stated, found, measures = _columns(len(slots))
+        slots_[:], modes_[:], times_ms[:] = slots, modes, fix_ms
+        for column, values in enumerate((x, y, accuracy_m, speed_mps, course_deg)):
+            stated[:, column] = values
+        self._run(*columns)
+        return MatchColumns(
+            found[:, 0], measures[:, 0], measures[:, 1], found[:, 1], measures[:, 2]
         )
-        return MatchColumns(edges[:, 0], values[:, 0], values[:, 1], edges[:, 1], values[:, 2])
 
     def _run(
         self,
@@ -186,3 +179,18 @@ class Matcher:
             found,
             measures,
         )
+
+
+_Columns = tuple[Pointers, Ints, Pointers, Floats, Ints, Floats]
+
+
+def _columns(count: int) -> _Columns:
+    """Return slots, modes, times, what is stated, what is found, and its measures, empty."""
+    return (
+        np.empty(count, np.int64),
+        np.empty(count, np.int32),
+        np.empty(count, np.int64),
+        np.empty((count, 5)),
+        np.empty((count, 2), np.int32),
+        np.empty((count, 3)),
+    )

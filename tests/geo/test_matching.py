@@ -1,5 +1,9 @@
 """The map matcher: which road somebody is on, and what it does not believe."""
 
+import ast
+import os
+import subprocess
+import sys
 from math import nan
 
 import numpy as np
@@ -11,7 +15,7 @@ from xiaohe.bench.matching import bench_matching, matched_edges
 from xiaohe.geo.files import load_network
 from xiaohe.geo.matching import Matcher, Verdict
 from xiaohe.geo.network import Network
-from xiaohe.geo.roads import MODES
+from xiaohe.geo.roads import MODES, RoadPiece
 from xiaohe.places import ROADS
 from xiaohe.sim.tracks import (
     leaping,
@@ -54,21 +58,16 @@ class Rider:
 
 FLYOVER = """
     a--b---------------c--d
-       m---------------n
 """
-# The flyover is drawn 30 m beside the road below it; its ramps are bm and nc.
 
 
 def flyover():
-    """A road a-b-c-d, and above it from b to c a flyover that ramps at b and c alone lead to."""
-    points = {name: maps.CENTRE.to_m(*maps.place(FLYOVER, name)) for name in "abcd"}
-    b, c = points["b"], points["c"]
-    up = [b, (b[0] + 60, b[1] - 8), (c[0] - 60, c[1] - 8), c]
-    pieces = list(maps.pieces(FLYOVER))
-    pieces = [p for p in pieces if p.road_id != "mn"]
-    bend = tuple(tuple(round(v, 7) for v in maps.CENTRE.to_deg(*p)) for p in up)
-    deck = type(pieces[0])(road_id="deck", points=bend, layer=1, modes=frozenset({"car"}))
-    return Network.build([*pieces, deck], "flyover", maps.CENTRE)
+    """A road a-b-c-d, and 8 m beside its middle a deck on piers: its ramps leave at b and c."""
+    (b_x, y), (c_x, _) = (maps.CENTRE.to_m(*maps.place(FLYOVER, name)) for name in "bc")
+    deck = ((b_x, y), (b_x + 60, y - 8), (c_x - 60, y - 8), (c_x, y))
+    points = tuple(tuple(round(v, 7) for v in maps.CENTRE.to_deg(*point)) for point in deck)
+    above = RoadPiece(road_id="deck", points=points, layer=1, modes=frozenset({"car"}))
+    return Network.build([*maps.pieces(FLYOVER), above], "flyover", maps.CENTRE)
 
 
 def test_a_walker_below_is_never_on_the_flyover():
@@ -84,7 +83,6 @@ def test_a_car_below_the_flyover_stays_below_until_a_ramp():
     rider = Rider(FLYOVER, network=flyover())
     for east_m in (0, 50, 100):
         rider.fix(east_m, speed=10.0, course=EAST)
-    # It stays on the road: a hundred metres clearly below, then beneath the deck's edge.
     for east_m in range(150, 350, 50):
         rider.fix(east_m, -12, speed=10.0, course=EAST, acc=5.0)
     assert {rider.road(350 + 50 * i, 6, speed=10.0, course=EAST) for i in range(8)} == {"bc"}
@@ -102,7 +100,7 @@ def parallel(apart_m):
     lanes = []
     for road_id, down_m in (("upper", 0.0), ("lower", apart_m)):
         ends = [maps.CENTRE.to_deg(ax + east, ay - down_m) for east in (0.0, 1000.0)]
-        lanes.append(maps.RoadPiece(road_id=road_id, points=tuple(ends)))
+        lanes.append(RoadPiece(road_id=road_id, points=tuple(ends)))
     return Network.build(lanes, "parallel", maps.CENTRE)
 
 
@@ -166,11 +164,11 @@ def test_a_walker_may_go_against_a_one_way():
     assert set(roads) == {"ab"}
 
 
-def test_a_car_goes_round_a_one_way():
+def test_the_course_tells_carriageways_apart():
     """Two one-way carriageways 16 m apart: the course says which, whatever the noise."""
     ax, ay = maps.CENTRE.to_m(*maps.place(PARALLEL, "a"))
     there, back = (
-        maps.RoadPiece(
+        RoadPiece(
             road_id=road_id,
             points=tuple(maps.CENTRE.to_deg(ax + east, ay - down) for east in ends),
             oneway="yes",
@@ -326,6 +324,28 @@ def test_one_by_one_and_in_a_batch_are_the_same():
             together.trust[i],
         )  # fmt: skip
     assert set(together.verdict.tolist()) == {TAKEN, OUT_OF_ORDER, SUSPECT}
+
+
+INTERPRETED = """
+from tests.geo.test_matching import TUNNEL, Rider
+rider = Rider(TUNNEL, "ebike")
+print([tuple(map(float, rider.fix(20.0 * i, i % 3, speed=4.0, course=90.0))) for i in range(40)])
+"""
+
+
+def test_without_a_compiler_the_answers_are_the_same():
+    """The same functions, interpreted, give the same numbers to a rounding of the last digits."""
+    plain = subprocess.run(
+        [sys.executable, "-c", INTERPRETED],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rider = Rider(TUNNEL, "ebike")
+    compiled = [rider.fix(20.0 * i, i % 3, speed=4.0, course=EAST) for i in range(40)]
+    for told, match in zip(ast.literal_eval(plain.stdout), compiled, strict=True):
+        assert told == pytest.approx(match, rel=1e-6)
 
 
 def test_a_forgotten_slot_starts_anew_and_others_stay():
