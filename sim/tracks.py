@@ -31,6 +31,9 @@ FIX_EVERY_S: Final = 5.0
 STEP_M: Final = 2.0
 """Between points of the truth: far below any noise."""
 
+REFUSED_MAX: Final = 20
+"""So many goals without a way there, and the traveller stays where it is."""
+
 STILL_M: Final = 1e-6
 """Points nearer than this are one."""
 
@@ -110,12 +113,16 @@ def travelled(
     parts: list[Floats] = []
     begun_s = 0.0
     here = _somewhere(network, mode, chance)
-    while begun_s < minutes * 60:
+    refused = 0
+    while begun_s < minutes * 60 and refused < REFUSED_MAX:
         goal = _somewhere(network, mode, chance)
         legs = _way(network, mode, here, goal)
         if not legs:
+            # A start from which nothing is reached is given up; who came to such a place stays.
             here = goal if not parts else here
+            refused += len(parts) > 0
             continue
+        refused = 0
         part = _timed(network, mode, legs, chance)
         part[:, 0] += begun_s
         parts.append(part)
