@@ -87,6 +87,7 @@ class Matcher:
     def __init__(self, network: Network, slots: int = 0) -> None:
         """Lay out the network for the kernels; nothing is known of anybody."""
         self._ways = Ways.of(network)
+        self._bench = step.Bench.empty()
         self._numbers = np.array(
             [
                 network.speed_factor,
@@ -167,6 +168,7 @@ class Matcher:
     ) -> None:
         step.match_many(
             self._ways,
+            self._bench,
             self._numbers,
             self._traits,
             slots,

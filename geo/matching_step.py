@@ -102,9 +102,31 @@ class Place(NamedTuple):
     accuracy_m: float
 
 
+class Bench(NamedTuple):
+    """Room to work in, for a kernel makes no arrays of its own."""
+
+    children: Floats
+    kept: Floats
+    stack: Floats
+    seeds: Ints
+    near: Floats
+
+    @classmethod
+    def empty(cls) -> "Bench":
+        """Make the room."""
+        return cls(
+            np.empty((CHILDREN, FIELDS)),
+            np.empty((HYPOTHESES, FIELDS)),
+            np.empty((CHILDREN, 4)),
+            np.empty(SEEDS, np.int32),
+            np.empty((SEEDS, 2)),
+        )
+
+
 @kernel
 def match_many(
     ways: Ways,
+    bench: Bench,
     numbers: Floats,
     traits: Floats,
     slots: Pointers,
@@ -122,8 +144,7 @@ def match_many(
     ``found`` becomes the edge and the verdict of each, ``measures`` its share, distance and trust.
     """
     points, edges = ways.points, ways.edges
-    children, kept = np.empty((CHILDREN, FIELDS)), np.empty((HYPOTHESES, FIELDS))
-    stack, seeds, near = np.empty((CHILDREN, 4)), np.empty(SEEDS, np.int32), np.empty((SEEDS, 2))
+    children, kept, stack, seeds, near = bench
     for i in range(len(slots)):
         slot, mode, said = slots[i], int(modes[i]), stated[i]
         olds, whole, real, row = store[slot], ints[slot], floats[slot], traits[mode]
