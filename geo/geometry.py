@@ -6,18 +6,17 @@ length, 0 at the first point of the piece and 1 at the last.
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from xiaohe.geo.kernels import inlined
+from xiaohe.geo.grid import SHARE_ROUNDING, Grid
+from xiaohe.geo.kernels import COMPILED, inlined
 from xiaohe.geo.projection import Projection, ground_distances_m
 from xiaohe.geo.roads import LonLat, RoadPiece
-
-SHARE_ROUNDING = 1e-9
-"""A share this near to 0 or 1 is the end itself: the rest is rounding of the projection."""
 
 
 class Spot(NamedTuple):
@@ -71,6 +70,10 @@ class EdgeShapes:
 
     def lines(self) -> NDArray[np.object_]:
         """Return every edge as a shapely line on the plane."""
+        return self._lines
+
+    @cached_property
+    def _lines(self) -> NDArray[np.object_]:
         owner = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
         lines: NDArray[np.object_] = shapely.linestrings(self.metres, indices=owner)
         return lines
@@ -133,17 +136,55 @@ def interpolate(
 
 
 class EdgeIndex:
-    """Finds the nearest of some edges, exactly, in O(log edges)."""
+    """Finds the nearest of some edges, exactly: by the grid where kernels are compiled, else the
+    tree. The answers are the same; tests take ``grid`` and ``tree`` each by itself.
+    """
+
+    def __init__(self, shapes: EdgeShapes, usable: NDArray[np.bool_], grid: Grid, bit: int) -> None:
+        """Index the ``usable`` edges, which are those with ``bit`` in ``grid``."""
+        self.grid = grid
+        self._bit = bit
+        self._shapes = shapes
+        self._usable = usable
+
+    def __len__(self) -> int:
+        """Return the number of edges indexed."""
+        return int(self._usable.sum())
+
+    @cached_property
+    def tree(self) -> "EdgeTree":
+        """The twin that needs no compiler; built when it is first asked."""
+        return EdgeTree(self._shapes.lines(), np.flatnonzero(self._usable))
+
+    def nearest(self, x: float, y: float, max_m: float) -> Nearest | None:
+        """Return the edge nearest to (x, y) within ``max_m``; of equals the lowest number."""
+        if not COMPILED:
+            return self.tree.nearest(x, y, max_m)
+        edge, frac, distance_m = self.grid.nearest(x, y, max_m, self._bit)
+        return None if edge < 0 else Nearest(edge, frac, distance_m)
+
+    def nearest_of(self, x: float, y: float, max_m: float, among: set[int]) -> Nearest | None:
+        """Return the nearest within ``max_m`` of the edges in ``among``."""
+        edges = [edge for edge in sorted(among) if self._usable[edge]]
+        if not edges:
+            return None
+        point = shapely.points(x, y)
+        lines = self._shapes.lines()[edges]
+        distances = shapely.distance(lines, point)
+        best = int(distances.argmin())  # of equals the first
+        if distances[best] > max_m:
+            return None
+        return _measure(edges[best], lines[best], point, float(distances[best]))
+
+
+class EdgeTree:
+    """Finds the nearest of some edges, exactly, in O(log edges): the twin of the grid."""
 
     def __init__(self, lines: NDArray[np.object_], edges: NDArray[np.int64]) -> None:
         """Index ``lines[edges]``; built once, in O(n log n)."""
         self._edges = edges
         self._lines = lines
         self._tree = shapely.STRtree(lines[edges])
-
-    def __len__(self) -> int:
-        """Return the number of edges indexed."""
-        return len(self._edges)
 
     def nearest(self, x: float, y: float, max_m: float) -> Nearest | None:
         """Return the edge nearest to (x, y) within ``max_m``; of equals the lowest number."""
@@ -156,25 +197,15 @@ class EdgeIndex:
         if not len(found):
             return None
         edge = int(self._edges[found[0]] if len(found) == 1 else self._edges[found].min())
-        return self._measure(edge, point, float(distances[0]))
+        return _measure(edge, self._lines[edge], point, float(distances[0]))
 
-    def nearest_of(self, x: float, y: float, max_m: float, among: set[int]) -> Nearest | None:
-        """Return the nearest within ``max_m`` of the edges in ``among``."""
-        if not len(self._edges):
-            return None
-        point = shapely.points(x, y)
-        found = self._edges[self._tree.query(point, predicate="dwithin", distance=max_m)]
-        measured = [
-            self._measure(edge, point, float(shapely.distance(self._lines[edge], point)))
-            for edge in found.tolist()
-            if edge in among
-        ]
-        return min(measured, key=lambda near: (near.distance_m, near.edge), default=None)
 
-    def _measure(self, edge: int, point: shapely.Point, distance_m: float) -> Nearest:
-        frac = float(shapely.line_locate_point(self._lines[edge], point, normalized=True))
-        if frac < SHARE_ROUNDING:
-            frac = 0.0
-        elif frac > 1.0 - SHARE_ROUNDING:
-            frac = 1.0
-        return Nearest(edge, frac, distance_m)
+def _measure(
+    edge: int, line: shapely.LineString, point: shapely.Point, distance_m: float
+) -> Nearest:
+    frac = float(shapely.line_locate_point(line, point, normalized=True))
+    if frac < SHARE_ROUNDING:
+        frac = 0.0
+    elif frac > 1.0 - SHARE_ROUNDING:
+        frac = 1.0
+    return Nearest(edge, frac, distance_m)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xiaohe.geo.geometry import EdgeIndex, EdgeShapes, Spot
+from xiaohe.geo.grid import ANY, Grid
 from xiaohe.geo.modes import directions, may_use, speed_mps
 from xiaohe.geo.projection import Projection
 from xiaohe.geo.roads import MODES, LonLat, Mode, RoadPiece, RoadsFileError
@@ -234,19 +235,31 @@ class Network:
         }
 
     @cached_property
+    def grid(self) -> Grid:
+        """The grid over all edges that any mode may use; a mode's bit is ``mode_bit(mode)``."""
+        bits = np.where(self.usable_by_any, np.uint8(ANY), np.uint8(0))
+        for mode, graph in self.graphs.items():
+            bits = np.where(graph.usable, bits | np.uint8(mode_bit(mode)), bits)
+        return Grid.of(self.shapes.metres, self.shapes.along_m, self.shapes.start, bits)
+
+    @cached_property
     def _indexes(self) -> dict[Mode | None, EdgeIndex]:
-        lines = self.shapes.lines()
         indexes: dict[Mode | None, EdgeIndex] = {
-            None: EdgeIndex(lines, np.flatnonzero(self.usable_by_any))
+            None: EdgeIndex(self.shapes, self.usable_by_any, self.grid, ANY)
         }
         for mode, graph in self.graphs.items():
             if self._differs[mode]:
-                indexes[mode] = EdgeIndex(lines, np.flatnonzero(graph.usable))
+                indexes[mode] = EdgeIndex(self.shapes, graph.usable, self.grid, mode_bit(mode))
         return indexes
 
 
 FORWARD: Final = 0
 BACKWARD: Final = 1
+
+
+def mode_bit(mode: Mode) -> int:
+    """Return the bit of the edges that ``mode`` may use, in the rows of ``Network.grid``."""
+    return 2 << MODES.index(mode)
 
 
 def _centred(pieces: tuple[RoadPiece, ...]) -> Projection:

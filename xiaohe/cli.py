@@ -69,6 +69,7 @@ GROUPS = {
         {
             "stream": "Alert to order, and positions, through the one-machine Kafka.",
             "geo": "A whole choice, beside stores of positions, up to a million members.",
+            "matching": "How often a fix is put on the right road, beside plain snapping.",
         },
     ),
 }

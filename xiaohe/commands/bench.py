@@ -9,9 +9,14 @@ from cyclopts import Parameter
 
 from xiaohe.bench.geo import SIZES, SMALL, GeoBenchOptions, Size, bench_geo
 from xiaohe.bench.geo_table import table as geo_table
+from xiaohe.bench.matching import bench_matching, rows
+from xiaohe.bench.matching import table as matching_table
 from xiaohe.bench.stream import StreamBenchOptions, bench_stream, table
 from xiaohe.commands.options import Json, positive
+from xiaohe.geo.importer import import_roads
+from xiaohe.geo.network import Network
 from xiaohe.output import note, say, say_json
+from xiaohe.places import ROADS
 
 Positive = Annotated[float, Parameter(validator=positive)]
 
@@ -108,3 +113,39 @@ def _of(names: str) -> list[Size]:
     if "small" in wanted:
         wanted |= set(SMALL)
     return [size for size in SIZES if size.name in wanted or "all" in wanted]
+
+
+def matching_(
+    *,
+    roads: Path = ROADS,
+    members: int = 12,
+    minutes: Positive = 30.0,
+    every_s: Positive = 5.0,
+    seed: int = 1,
+    json: Json = False,
+) -> int:
+    """Measure how often a fix is put on the right road, on tracks where the truth is known.
+
+    By travel mode, noise and kind of noise; beside it the nearest road that the mode may use.
+
+    Parameters
+    ----------
+    roads
+        A roads file, or an OpenStreetMap extract.
+    members
+        Invented members of each travel mode.
+    minutes
+        How long each is under way.
+    every_s
+        Between two fixes.
+    seed
+        The same seed gives the same tracks.
+    """
+    network = Network.build(import_roads(roads).pieces, roads.name)
+    figures = bench_matching(network, members=members, minutes=minutes, seed=seed, every_s=every_s)
+    if json:
+        for row in rows(figures):
+            say_json({"roads": roads.name, **row})
+    else:
+        say(matching_table(figures))
+    return 0
