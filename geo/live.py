@@ -16,20 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xiaohe.geo.geometry import Spot
+from xiaohe.geo.kernels import kernel
+from xiaohe.geo.matching import Matcher, Verdict
+from xiaohe.geo.matching_step import OUT_OF_ORDER, SUSPECT
 from xiaohe.geo.network import Network
-from xiaohe.geo.places import EVERY_PLACE, NOWHERE, Places, stands_at
-from xiaohe.geo.projection import ground_distance_m
+from xiaohe.geo.places import EVERY_PLACE, NOWHERE, Places, put_place, stands_at
 from xiaohe.geo.roads import MODES, LonLat, Mode
 from xiaohe.geo.snap import Site, Snapper
-
-SPEED_MAX_MPS: Final = 70.0
-"""Nobody in the service moves faster (250 km/h); a fix that says so is a leap of the device."""
-
-ACCURACY_UNSTATED_M: Final = 50.0
-"""Taken where a device states no accuracy: what a telephone between buildings has."""
-
-ACCURACY_COUNTED_MAX_M: Final = 500.0
-"""More than this excuses no leap: a device that does not know where it is proves nothing."""
 
 SLOTS_MIN: Final = 64
 """Room that an area starts with; it doubles when it is full."""
@@ -64,7 +57,7 @@ class Track:
     ``spot`` and ``road_id`` are None where no road is within reach. ``suspect`` is a newer fix
     that would have been a leap: until the next one confirms it, the fields are those of the
     place before, and ``trusted`` is False. ``heard_ms`` is the time of the newest fix, believed
-    or not.
+    or not; ``trust`` 0 … 1 is how sure the road is.
     """
 
     lon: float
@@ -77,6 +70,7 @@ class Track:
     road_id: str | None
     off_road_m: float | None
     suspect: Fix | None = None
+    trust: float = 1.0
 
     @property
     def trusted(self) -> bool:
@@ -101,8 +95,7 @@ class LivePositions:
         self.snapper = snapper
         self._network: Network = snapper.network
         self._mode: Mode = mode
-        # Where all speeds are multiplied, so is what a member can be believed to do.
-        self._speed_max_mps = SPEED_MAX_MPS * snapper.network.speed_factor
+        self._matcher = Matcher(snapper.network, SLOTS_MIN)
         self._slot_of: dict[str, int] = {}
         self._free: list[int] = []
         self._posts: dict[str, Site | None] = {}
@@ -114,6 +107,7 @@ class LivePositions:
         self.suspect_ms = np.full(SLOTS_MIN, NEVER_MS, dtype=np.int64)
         self.fixes = np.full((SLOTS_MIN, COLUMNS), nan)
         self._suspects = np.full((SLOTS_MIN, _SUSPECT_COLUMNS), nan)
+        self._trust = np.ones(SLOTS_MIN)
 
     def on(self, snapper: Snapper) -> "LivePositions":
         """Return the same members on another map, each matched to its roads anew."""
@@ -156,8 +150,9 @@ class LivePositions:
         post = self._posts.get(member_id)
         self._stand(2 * slot + 1, None if post is None else self._network.usable(post.spot, mode))
         if self.fix_ms[slot] != NEVER_MS:
-            lon, lat = self.fixes[slot, : LAT + 1].tolist()
-            self._match(slot, lon, lat)
+            lon, lat, *stated, _ = self.fixes[slot].tolist()
+            self._matcher.forget(slot)
+            self._take(slot, lon, lat, int(self.fix_ms[slot]), tuple(stated))
 
     def move(
         self,
@@ -173,11 +168,11 @@ class LivePositions:
         """Take a fix (WGS-84) and return the track as it now is.
 
         Returns None, and changes nothing, when a fix as new or newer is known already. A leap
-        (faster than ``SPEED_MAX_MPS`` beyond both accuracies) leaves the place as it was, marked
-        as not trusted; the next fix that is within reach of the leap's end confirms it.
+        (farther than anybody can have come, beyond both accuracies) leaves the place as it was,
+        marked as not trusted; the next fix that agrees with the leap confirms it (``matching``).
         """
-        stated = [nan if value is None else value for value in (accuracy_m, speed_mps, course_deg)]
-        if not self._take(self._slot(member_id), lon, lat, fix_ms, *stated):
+        stated = (_number(accuracy_m), _number(speed_mps), _number(course_deg))
+        if not self._take(self._slot(member_id), lon, lat, fix_ms, stated):
             return None
         return self.track(member_id)
 
@@ -195,10 +190,21 @@ class LivePositions:
 
         Returns which of them were news.
         """
-        slots = [self._slot(member_id) for member_id in member_ids]
-        columns = (lon, lat, fix_ms, accuracy_m, speed_mps, course_deg)
-        rows = zip(slots, *(column.tolist() for column in columns), strict=True)
-        return np.array([self._take(*row) for row in rows], dtype=np.bool_)
+        slot_of, news = self._slot, np.empty(len(member_ids), dtype=np.bool_)
+        slots = np.array([slot_of(member_id) for member_id in member_ids], dtype=np.int64)
+        given = np.column_stack((lon, lat, accuracy_m, speed_mps, course_deg))
+        x, y = self._network.projection.many_to_m(given[:, : LAT + 1]).T
+        found = self._matcher.match_many(
+            slots, self.modes[slots], x, y, fix_ms, accuracy_m, speed_mps, course_deg
+        )
+        measures = np.column_stack((found.frac, found.distance_m, found.trust))
+        places = self.places
+        _store_all(
+            places.head, places.following, places.before, places.edge_of, places.frac_of,
+            self.fix_ms, self.suspect_ms, self.fixes, self._suspects, self._trust,
+            slots, fix_ms, given, found.edge, found.verdict, measures, news,
+        )  # fmt: skip
+        return news
 
     def set_post(self, member_id: str, lon: float, lat: float) -> Site | None:
         """Set where a member stands while no fix is known; returns its site, None off the road."""
@@ -225,6 +231,7 @@ class LivePositions:
         self._stand(2 * slot, None)
         del self._slot_of[member_id]
         self.fix_ms[slot] = self.suspect_ms[slot] = NEVER_MS
+        self._matcher.forget(slot)
         self.ids[slot] = ""
         self._free.append(slot)
 
@@ -247,6 +254,7 @@ class LivePositions:
             road_id=self._network.road_of(edge) if on_road else None,
             off_road_m=_stated(off_road_m),
             suspect=self._suspect(slot),
+            trust=float(self._trust[slot]),
         )
 
     def fixed_ms(self, member_id: str) -> int | None:
@@ -307,6 +315,8 @@ class LivePositions:
     def _reserve(self, slots: int) -> None:
         more = slots - len(self.modes)
         self.places.reserve(slots)
+        self._matcher.reserve(slots)
+        self._trust = np.concatenate((self._trust, np.ones(more)))
         self.modes = np.concatenate((self.modes, np.zeros(more, dtype=np.int8)))
         never = np.full(more, NEVER_MS, dtype=np.int64)
         self.fix_ms = np.concatenate((self.fix_ms, never))
@@ -330,66 +340,69 @@ class LivePositions:
     # --- fixes
 
     def _take(
-        self,
-        slot: int,
-        lon: float,
-        lat: float,
-        fix_ms: int,
-        accuracy_m: float,
-        speed_mps: float,
-        course_deg: float,
+        self, slot: int, lon: float, lat: float, fix_ms: int, stated: tuple[float, float, float]
     ) -> bool:
-        """Take one fix; tell whether it was news."""
-        known_ms = int(self.fix_ms[slot])
-        if known_ms != NEVER_MS:
-            if fix_ms <= max(known_ms, int(self.suspect_ms[slot])):
-                return False
-            if not self._is_believable(slot, lon, lat, fix_ms, accuracy_m):
-                self.suspect_ms[slot] = fix_ms
-                self._suspects[slot] = lon, lat, accuracy_m
-                return True
+        """Take one fix; ``stated`` is its accuracy, speed and course. Tell whether it was news."""
+        x, y = self._network.projection.to_m(lon, lat)
+        match = self._matcher.match(slot, MODES[self.modes[slot]], x, y, fix_ms, *stated)
+        if match.verdict == Verdict.OUT_OF_ORDER:
+            return False
+        self._trust[slot] = match.trust
+        if match.verdict == Verdict.SUSPECT:
+            self.suspect_ms[slot] = fix_ms
+            self._suspects[slot] = lon, lat, stated[0]
+            return True
         self.fix_ms[slot] = fix_ms
         self.suspect_ms[slot] = NEVER_MS
-        self.fixes[slot, :OFF_ROAD_M] = lon, lat, accuracy_m, speed_mps, course_deg
-        self._match(slot, lon, lat)
+        off_road_m = match.distance_m if match.edge != NOWHERE else nan
+        self.fixes[slot] = lon, lat, *stated, off_road_m
+        self.places.put(2 * slot, match.edge, match.frac)
         return True
 
-    def _match(self, slot: int, lon: float, lat: float) -> None:
-        """Put a member on the nearest road that their mode can use."""
-        near = self.snapper.nearest(lon, lat, mode=MODES[self.modes[slot]])
-        self.fixes[slot, OFF_ROAD_M] = nan if near is None else near.distance_m
-        self._stand(2 * slot, None if near is None else Spot(near.edge, near.frac))
 
-    def _is_believable(
-        self, slot: int, lon: float, lat: float, fix_ms: int, accuracy_m: float
-    ) -> bool:
-        """Say whether a fix can be reached from the last believed one, or from the suspect one."""
-        last = (*self.fixes[slot, : ACCURACY_M + 1].tolist(), int(self.fix_ms[slot]))
-        if self._is_reachable(last, lon, lat, fix_ms, accuracy_m):
-            return True
-        suspect_ms = int(self.suspect_ms[slot])
-        if suspect_ms == NEVER_MS:
-            return False
-        suspect = (*self._suspects[slot].tolist(), suspect_ms)
-        return self._is_reachable(suspect, lon, lat, fix_ms, accuracy_m)
+@kernel
+def _store_all(
+    head: NDArray[np.int32],
+    following: NDArray[np.int32],
+    before: NDArray[np.int32],
+    edge_of: NDArray[np.int32],
+    frac_of: Numbers,
+    fix_ms: NDArray[np.int64],
+    suspect_ms: NDArray[np.int64],
+    fixes: Numbers,
+    suspects: Numbers,
+    trust: Numbers,
+    slots: NDArray[np.int64],
+    given_ms: NDArray[np.int64],
+    given: Numbers,
+    edges: NDArray[np.int32],
+    verdicts: NDArray[np.int32],
+    measures: Numbers,
+    news: NDArray[np.bool_],
+) -> None:
+    """Do for many fixes in their order what ``LivePositions._take`` does for one."""
+    for n in range(slots.size):
+        slot = slots[n]
+        news[n] = verdicts[n] != OUT_OF_ORDER
+        if not news[n]:
+            continue
+        trust[slot] = measures[n, 2]
+        if verdicts[n] == SUSPECT:
+            suspect_ms[slot] = given_ms[n]
+            suspects[slot, 0], suspects[slot, 1] = given[n, LON], given[n, LAT]
+            suspects[slot, 2] = given[n, ACCURACY_M]
+            continue
+        fix_ms[slot] = given_ms[n]
+        suspect_ms[slot] = NEVER_MS
+        for column in range(OFF_ROAD_M):
+            fixes[slot, column] = given[n, column]
+        fixes[slot, OFF_ROAD_M] = measures[n, 1] if edges[n] >= 0 else nan
+        put_place(head, following, before, edge_of, frac_of, 2 * slot, edges[n], measures[n, 0])
 
-    def _is_reachable(
-        self,
-        before: tuple[float, float, float, int],
-        lon: float,
-        lat: float,
-        fix_ms: int,
-        accuracy_m: float,
-    ) -> bool:
-        before_lon, before_lat, before_accuracy_m, before_ms = before
-        slack_m = _counted(before_accuracy_m) + _counted(accuracy_m)
-        reach_m = self._speed_max_mps * (fix_ms - before_ms) / 1000 + slack_m
-        return ground_distance_m(before_lon, before_lat, lon, lat) <= reach_m
+
+def _number(value: float | None) -> float:
+    return nan if value is None else value
 
 
 def _stated(value: float) -> float | None:
     return None if isnan(value) else value
-
-
-def _counted(accuracy_m: float) -> float:
-    return ACCURACY_UNSTATED_M if isnan(accuracy_m) else min(accuracy_m, ACCURACY_COUNTED_MAX_M)

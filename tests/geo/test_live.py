@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.geo import maps
-from xiaohe.geo.live import SPEED_MAX_MPS, LivePositions
+from xiaohe.geo.live import LivePositions
+from xiaohe.geo.matching import SPEED_MAX_MPS
 from xiaohe.geo.roads import MODES
 from xiaohe.geo.snap import Snapper
 
