@@ -25,8 +25,6 @@ from xiaohe.geo.datum import to_wgs84
 
 _T = TypeVar("_T")
 
-OPERATOR_RULE: Final = "operator"
-
 
 class UpdateFields(Struct, frozen=True):
     """What an ``update`` may change: the ``fields`` of the action."""
@@ -133,7 +131,7 @@ def _by_hand(draft: Draft, incident: Incident, member_id: str) -> Chosen:
         distance_m=None if travel is None else round(travel.distance_m, ETA_DECIMALS),
         route=route,
         why=f.Why(
-            rule=OPERATOR_RULE,
+            rule=f.OPERATOR_RULE,
             candidates=(),
             fix_age_s=age_s,
             roads_version=draft.world.roads.version,
