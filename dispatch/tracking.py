@@ -17,6 +17,7 @@ from xiaohe.dispatch.ids import alarm_alert_id_of
 from xiaohe.dispatch.inputs import Alert, Fix, Position
 from xiaohe.dispatch.prediction import predict_by_position
 from xiaohe.dispatch.state import AreaState, Holding, Incident, Order
+from xiaohe.dispatch.swapping import follow_start, may_take_over
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.dispatch.world import World
 from xiaohe.geo.projection import ground_distance_m
@@ -36,7 +37,7 @@ ALARM_AGE_MAX_MS: Final = 3_600_000
 
 def concerns(state: AreaState, member_id: str, fix: Fix) -> bool:
     """Tell whether anything can follow from a fix: nearly always nothing does."""
-    return member_id in state.holding or fix.alarm in DISTRESS_ALARMS or len(state.wanting) > 0
+    return member_id in state.holding or fix.alarm in DISTRESS_ALARMS or bool(state.wanting or state.starting)
 
 
 def concerned(
@@ -88,6 +89,8 @@ def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:
     held = draft.state.holding.get(member_id)
     if held is not None:
         _follow_order(draft, held, fix, moved=moved)
+    elif moved and draft.state.starting:
+        may_take_over(draft, member_id)
 
 
 def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:
@@ -112,6 +115,8 @@ def _follow_order(draft: Draft, held: Holding, fix: Fix, *, moved: bool) -> None
     incident = draft.incident(incident_id)
     order = incident.order(dispatch_id)
     assert order is not None, "a held order is in its incident"
+    if moved and order.state in {"ordered", "accepted"}:
+        follow_start(draft, incident_id, dispatch_id)
     if order.state not in {"accepted", "en_route"}:
         return
     if _has_dwelt(draft, incident, order, fix, moved=moved):
