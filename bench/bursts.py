@@ -19,7 +19,6 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from hashlib import sha256
 from math import inf, isfinite, sqrt
 from pathlib import Path
@@ -37,10 +36,11 @@ from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import parse_rfc3339, rfc3339
 from xiaohe.dispatch.world import RoadMap, World
 from xiaohe.geo.files import load_network
+from xiaohe.geo.geometry import Spot
+from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.projection import ground_distance_m
 from xiaohe.geo.roads import LonLat, Mode, RoadPiece
-from xiaohe.geo.search import TravelField
 from xiaohe.geo.snap import Snapper
 from xiaohe.places import POLICY, ROADS
 
@@ -53,8 +53,14 @@ APART_MS: Final = 100
 """The alerts of a burst come so far apart."""
 
 BURST_MIN, BURST_MAX = 3, 10
+CROWDED = 20
+"""More requests in a minute than the engine decides together, and at night than there are cars."""
+
 CLUSTER_M: Final = 400.0
 """Alerts of a clustered burst lie within so much of one another's middle."""
+
+CROWDED_LESS: Final = 10
+"""Of crowded minutes a tenth as many are played: each takes as long as ten others."""
 
 FREE_PERCENTS: Final = (100, 50, 30)
 MEMBERS: Final = 50
@@ -63,6 +69,14 @@ CARS: Final = 60
 
 Z95: Final = 1.96
 """Of a normal distribution: 95 % lie within so many standard errors."""
+
+COLUMNS: Final = (
+    ("straight line", "straight_line"),
+    ("road, 1 by 1", "road_one_by_one"),
+    ("joint", "joint"),
+    ("optimum", "optimum"),
+)
+"""Of the table: heading and key."""
 
 METHODS: Final = ("joint", "straight_line", "road_one_by_one", "optimum")
 
@@ -97,7 +111,7 @@ class City:
         """Give a place on the roads, each metre of road as likely as any other."""
         length_m = np.where(self.network.graphs[self.mode].usable, self.network.length_m, 0.0)
         edge = int(np.searchsorted(np.cumsum(length_m), chance.random() * length_m.sum()))
-        return _at(self.network, edge, chance.random())
+        return self.network.point_at(Spot(edge, chance.random()))
 
     def near(self, centre: LonLat, chance: random.Random) -> LonLat:
         """Give a place on the roads within ``CLUSTER_M`` of another."""
@@ -107,36 +121,36 @@ class City:
                 return place
 
 
-def _at(network: Network, edge: int, frac: float) -> LonLat:
-    from xiaohe.geo.geometry import Spot  # noqa: PLC0415
-
-    return network.point_at(Spot(edge, frac))
-
-
 # --- rounds
 
 
-def scattered(
-    city: City, free: int, rounds: int, *, clustered: bool, seed: int
-) -> Iterator[Burst]:
+def scattered(city: City, free: int, rounds: int, *, clustered: bool, seed: int) -> Iterator[Burst]:
     """Give bursts of 3 to 10 alerts, all over the map or in one place."""
     for n in range(rounds):
         chance = random.Random(f"{seed}/{free}/{clustered}/{n}")  # noqa: S311 - a simulation
         count = chance.randint(BURST_MIN, BURST_MAX)
         centre = city.anywhere(chance)
-        place: Callable[[], LonLat] = lambda: city.anywhere(chance)  # noqa: E731, B023
-        if clustered:
-            place = lambda: city.near(centre, chance)  # noqa: E731, B023
-        yield Burst(
-            [city.anywhere(chance) for _ in range(free)], [place() for _ in range(count)]
-        )
+        alerts = [
+            city.near(centre, chance) if clustered else city.anywhere(chance) for _ in range(count)
+        ]
+        yield Burst([city.anywhere(chance) for _ in range(free)], alerts)
 
 
 def by_minute(
-    city: City, requests: Mapping[str, Sequence[LonLat]], free: int, rounds: int, seed: int
+    city: City,
+    requests: Mapping[str, Sequence[LonLat]],
+    free: int,
+    rounds: int,
+    *,
+    crowded: bool,
+    seed: int,
 ) -> Iterator[Burst]:
     """Give the requests of single minutes, spread over the day, as bursts."""
-    minutes = sorted(m for m, places in requests.items() if len(places) >= BURST_MIN)
+    minutes = sorted(
+        minute
+        for minute, places in requests.items()
+        if len(places) >= BURST_MIN and (len(places) > CROWDED) == crowded
+    )
     step = max(1, len(minutes) // rounds)
     for minute in minutes[::step][:rounds]:
         chance = random.Random(f"{seed}/{free}/{minute}")  # noqa: S311 - a simulation
@@ -150,20 +164,18 @@ def played(city: City, burst: Burst) -> dict[str, int]:
     """Play one burst; give how many alerts are served in time, by method."""
     world, state = _begun(city, burst)
     eta_s = _travel(city, world, burst)
-    in_time = {method: 0 for method in METHODS}
+    in_time = dict.fromkeys(METHODS, 0)
     for name, pairs in (
         ("joint", _by_engine(world, state, burst)),
         ("straight_line", _greedy(_straight_m(burst))),
         ("road_one_by_one", _greedy(eta_s)),
     ):
-        in_time[name] = sum(eta_s[a, m] <= city.arrive_s for a, m in pairs.items())
+        in_time[name] = sum(bool(eta_s[a, m] <= city.arrive_s) for a, m in pairs.items())
     in_time["optimum"] = _optimum(eta_s <= city.arrive_s)
     return in_time
 
 
 def _begun(city: City, burst: Burst) -> tuple[World, AreaState]:
-    from xiaohe.geo.live import LivePositions  # noqa: PLC0415
-
     roster, live = Roster(), LivePositions(city.roads.snapper)
     shift = Shift(start=rfc3339(NOON_MS - 3_600_000), end=rfc3339(NOON_MS + 3_600_000))
     for n, (lon, lat) in enumerate(burst.members):
@@ -328,11 +340,15 @@ def bench_bursts(
         return {"arrive_s": home.arrive_s, "turnout_s": 0.0, "seed": seed, "rows": rows}
     city = City("manhattan", load_manhattan(manhattan), "car", policy)
     requests = load_requests(manhattan)
-    for percent in FREE_PERCENTS:
-        free = CARS * percent // 100
-        on_progress(f"Manhattan, requests by the minute, {percent} % of {CARS} free")
-        said = {"city": "manhattan", "bursts": "minutes", "free_percent": percent, "free": free}
-        rows.append(said | measured(city, by_minute(city, requests, free, rounds, seed)))
+    for crowded in (False, True):
+        for percent in FREE_PERCENTS:
+            free = CARS * percent // 100
+            where = "crowded" if crowded else "minutes"
+            on_progress(f"Manhattan, {where}, {percent} % of {CARS} free")
+            some = max(1, rounds // CROWDED_LESS) if crowded else rounds
+            bursts = by_minute(city, requests, free, some, crowded=crowded, seed=seed)
+            said = {"city": "manhattan", "bursts": where, "free_percent": percent, "free": free}
+            rows.append(said | measured(city, bursts))
     return {"arrive_s": home.arrive_s, "turnout_s": 0.0, "seed": seed, "rows": rows}
 
 
@@ -373,18 +389,18 @@ def load_requests(folder: Path) -> dict[str, list[LonLat]]:
 
 def table(result: dict[str, Any]) -> str:
     """Write the result as lines for people."""
+    heads = (*(name for name, _ in COLUMNS), "joint - road")
     lines = [
-        f"on time = travel ≤ {result['arrive_s']:.0f} s, % of alerts ± 95 %; no turnout allowed for",
-        f"{'':28} {'rounds':>6} {'alerts':>6} {'straight line':>14} {'road, 1 by 1':>14} "
-        f"{'joint':>14} {'optimum':>14} {'of opt.':>8} {'joint - road':>14}",
+        f"% of alerts with travel ≤ {result['arrive_s']:.0f} s, ± 95 %; no turnout allowed for",
+        " ".join(["".ljust(28), "rounds", "alerts", *(h.rjust(15) for h in heads), "of opt."]),
     ]
     for row in result["rows"]:
         name = f"{row['city']} {row['bursts']} {row['free_percent']} % free"
-        cells = [row[m] for m in ("straight_line", "road_one_by_one", "joint", "optimum")]
-        shares = " ".join(f"{c['percent']:7.2f} ±{c['within']:5.2f}" for c in cells)
+        cells = [row[key] for _, key in COLUMNS]
+        shares = [f"{c['percent']:8.2f} ±{c['within']:5.2f}" for c in cells]
         more = row["joint_minus_road_one_by_one"]
-        lines.append(
-            f"{name:28} {row['rounds']:6} {row['alerts']:6} {shares} "
-            f"{row['joint_of_optimum_percent']:7.2f}% {more['percent']:+6.2f} ±{more['within']:5.2f}"
-        )
+        shares.append(f"{more['percent']:+8.2f} ±{more['within']:5.2f}")
+        of_best = f"{row['joint_of_optimum_percent']:6.2f}%"
+        counts = f"{row['rounds']:6} {row['alerts']:6}"
+        lines.append(" ".join([name.ljust(28), counts, *shares, of_best]))
     return "\n".join(lines)

@@ -22,8 +22,8 @@ from xiaohe.dispatch.place import Place, locate
 from xiaohe.dispatch.policy import Rules
 from xiaohe.dispatch.reinforcement import backup_by_ms, require_if_always
 from xiaohe.dispatch.state import Incident, SeenAlert
-from xiaohe.dispatch.together import fill_first
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
+from xiaohe.dispatch.together import fill_first
 from xiaohe.dispatch.windows import begin
 from xiaohe.geo.projection import ground_distance_m
 

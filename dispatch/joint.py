@@ -111,9 +111,7 @@ def _encoded(wants: Sequence[Want], even_s: float) -> list[list[int]]:
             [_levels(want, option, even_s, per_s) for option in (*want.options, None)]
             for want in wants
         ]
-        spans = _sum(
-            tuple(max(column) for column in zip(*cells, strict=True)) for cells in levels
-        )
+        spans = _sum(tuple(max(column) for column in zip(*cells, strict=True)) for cells in levels)
         weights = [1]
         for span in reversed(spans):
             weights.append(weights[-1] * (span + 1))
@@ -166,8 +164,8 @@ class Load(Struct, frozen=True, order=True):
     """What a member has done lately: fewer orders and more rest go first."""
 
     orders: int = 0
-    rest_ms: int = 0
-    """Less than nothing of rest counts before: negative milliseconds since the last order."""
+    unrest_ms: int = 0
+    """Milliseconds since the last order ended, below zero: the longer the rest, the less."""
 
 
 def evened(
@@ -195,9 +193,7 @@ def evened(
         if fairer is None:
             break
         best = fairer
-    equal = [
-        a for a in _alike(wants, best, most_s) if _fairness(a, load) == _fairness(best, load)
-    ]
+    equal = [a for a in _alike(wants, best, most_s) if _fairness(a, load) == _fairness(best, load)]
     equal.sort(key=lambda a: (travel_s(a), _names(a)))
     if not equal:
         return best
@@ -215,9 +211,11 @@ def _alike(wants: Sequence[Want], best: Assignment, most_s: float) -> Iterator[A
                 if travel_s(other) <= most_s and _served(wants, other) == goal:
                     yield other
     for a, b in combinations(range(len(wants)), 2):
-        other = _swapped(wants, best, a, b)
-        if other is not None and travel_s(other) <= most_s and _served(wants, other) == goal:
-            yield other
+        exchanged = _swapped(wants, best, a, b)
+        if exchanged is None or travel_s(exchanged) > most_s:
+            continue
+        if _served(wants, exchanged) == goal:
+            yield exchanged
 
 
 def _swapped(wants: Sequence[Want], best: Assignment, a: int, b: int) -> Assignment | None:
@@ -235,16 +233,14 @@ def _swapped(wants: Sequence[Want], best: Assignment, a: int, b: int) -> Assignm
 def _served(wants: Sequence[Want], assignment: Assignment) -> Levels:
     """Give the levels above travel, lateness to the second."""
     return _sum(
-        _levels(want, option, 0.0, 1.0)[:-1]
-        for want, option in zip(wants, assignment, strict=True)
+        _levels(want, option, 0.0, 1.0)[:-1] for want, option in zip(wants, assignment, strict=True)
     )
 
 
 def _fairness(assignment: Assignment, load: Callable[[str], Load]) -> tuple[int, int]:
     loads = [load(member_id) for member_id in _names(assignment)]
-    return sum(each.orders for each in loads), sum(each.rest_ms for each in loads)
+    return sum(each.orders for each in loads), sum(each.unrest_ms for each in loads)
 
 
 def _names(assignment: Assignment) -> tuple[str, ...]:
     return tuple(option.member_id for option in assignment if option is not None)
-

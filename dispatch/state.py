@@ -227,6 +227,6 @@ class AreaState:
     wanting: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     """Live incidents that lack somebody, with their priority."""
     starting: tuple[str, ...] = ()
-    """Live incidents that somebody was ordered to who has not set out, in the order of their ids."""
+    """Live incidents that somebody was ordered to who has not set out; sorted."""
     served_ms: HashTrieMap[str, tuple[int, ...]] = field(default_factory=HashTrieMap)
     """When each member's orders ended that they had taken, the oldest first."""

@@ -70,9 +70,11 @@ def may_take_over(draft: Draft, member_id: str) -> None:
         incident = draft.incident(incident_id)
         if incident.place is None:
             continue
-        here_m = ground_distance_m(
-            track.lon, track.lat, incident.place.lon, incident.place.lat
-        ) - (track.off_road_m or 0.0) - (incident.off_road_m or 0.0)
+        here_m = (
+            ground_distance_m(track.lon, track.lat, incident.place.lon, incident.place.lat)
+            - (track.off_road_m or 0.0)
+            - (incident.off_road_m or 0.0)
+        )
         for first in incident.open_orders("primary"):
             enough_s = _enough_s(draft.rules(incident), first.eta_s)
             if here_m / top_mps > enough_s or not _may_be_replaced(draft, incident, first):

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from xiaohe.dispatch.choice import EVERYBODY_MAX, Option, Ranking, chosen, ranked
 from xiaohe.dispatch.draft import MS_PER_S, Draft, after
-from xiaohe.dispatch.eligibility import exclusion, has_fresh_fix, is_on_duty
+from xiaohe.dispatch.eligibility import has_fresh_fix, is_on_duty
 from xiaohe.dispatch.filling import fill, lacking, order, stand_down
 from xiaohe.dispatch.joint import Assignment, Load, Want, assign, evened, lateness, travel_s
 from xiaohe.dispatch.policy import Rules
@@ -29,10 +29,10 @@ from xiaohe.geo.roads import Mode
 JOINT_CHOICE: Final = "joint_choice"
 """Why an offer was taken back that is given to somebody else, or for something else."""
 
-JOINT_INCIDENTS_MAX: Final = 12
+JOINT_INCIDENTS_MAX: Final = 20
 """Incidents decided together: each costs a search, and a burst in one place is rarely larger."""
 
-JOINT_WANTS_MAX: Final = 16
+JOINT_WANTS_MAX: Final = 24
 """Members wanted by them in all; an incident that wants many is decided alone."""
 
 JOINT_CHANGES_MAX: Final = 2
@@ -313,9 +313,7 @@ def _give(draft: Draft, rows: Sequence[_Row], best: Assignment, changed: Sequenc
         fill(draft, incident_id)
 
 
-def _evened(
-    draft: Draft, rules: Rules, wants: Sequence[Want], best: Assignment
-) -> Assignment:
+def _evened(draft: Draft, rules: Rules, wants: Sequence[Want], best: Assignment) -> Assignment:
     return evened(wants, best, rules.even_s, _load(draft), _cover_without(draft, rules))
 
 
@@ -325,7 +323,7 @@ def _load(draft: Draft) -> Callable[[str], Load]:
     def load(member_id: str) -> Load:
         ends = [ms for ms in draft.state.served_ms.get(member_id, ()) if ms > since_ms]
         rest_ms = draft.at_ms - ends[-1] if ends else SHIFT_MS
-        return Load(orders=len(ends), rest_ms=-rest_ms)
+        return Load(orders=len(ends), unrest_ms=-rest_ms)
 
     return load
 

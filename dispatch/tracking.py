@@ -37,7 +37,11 @@ ALARM_AGE_MAX_MS: Final = 3_600_000
 
 def concerns(state: AreaState, member_id: str, fix: Fix) -> bool:
     """Tell whether anything can follow from a fix: nearly always nothing does."""
-    return member_id in state.holding or fix.alarm in DISTRESS_ALARMS or bool(state.wanting or state.starting)
+    return (
+        member_id in state.holding
+        or fix.alarm in DISTRESS_ALARMS
+        or bool(state.wanting or state.starting)
+    )
 
 
 def concerned(
