@@ -1,0 +1,309 @@
+"""Alerts that come close together are decided together, and none of them waits for it."""
+
+from functools import reduce
+
+import pytest
+
+from tests.dispatch.town import Town
+from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.decide import fold
+from xiaohe.dispatch.state import AreaState
+
+WALKERS = """
+    member at     mode
+    near   ab@0.7 walk
+    far    a      walk
+"""
+"""An alert at ab@0.4 is 65 s from near and 86 s from far; one at b is 65 s and 216 s away."""
+
+ONE_IN_TIME = {"a1": "ab@0.4", "a2": "b"}
+
+
+def walkers(rules: str = "") -> Town:
+    """Two members on foot, of whom only one can be at b in time."""
+    return Town(WALKERS, rules=rules)
+
+
+def who(town: Town) -> dict[str, list[str]]:
+    """Who holds the open orders of each alert's incident."""
+    return {
+        i.alert_id: [o.member_id for o in i.open_orders()] for i in town.state.incidents.values()
+    }
+
+
+def taken_back(town: Town) -> list[str]:
+    """Whose offers were given otherwise, in the order of the log."""
+    return [x.member_id for x in town.facts(f.MemberStoodDown) if x.reason == "joint_choice"]
+
+
+def test_each_alert_is_decided_at_once() -> None:
+    """The first is not kept for what may follow: its order is in its own decision."""
+    town = walkers()
+    decision = town.alert("a1", at="ab@0.4")
+    assert any(isinstance(x, f.MemberDispatched) for x in decision.facts)
+    assert town.asked() == ["near"]
+
+
+def test_an_offer_just_made_is_given_otherwise_where_both_are_in_time_by_it() -> None:
+    """One by one the second would be late; the first offer moves, ended before ordered."""
+    town = walkers()
+    town.alert("a1", at="ab@0.4")
+    first = town.opened[-1]
+    town.at("00:05")
+    decision = town.alert("a2", at="b")
+    assert who(town) == {"a1": ["far"], "a2": ["near"]}
+    kinds = [
+        (f.type_of(x), x.member_id)
+        for x in decision.facts
+        if isinstance(x, f.MemberStoodDown | f.MemberDispatched)
+    ]
+    assert kinds[0] == ("member.stood_down", "near")
+    assert sorted(kinds[1:]) == [("member.dispatched", "far"), ("member.dispatched", "near")]
+    assert taken_back(town) == ["near"]
+    second = town.opened[-1]
+    assert town.why("near", second).together == (first,)
+    assert town.why("far", first).together == (second,)
+
+
+def test_an_offer_that_was_taken_back_so_is_no_attempt() -> None:
+    """The member may be asked for the first incident again, when the other declines."""
+    town = walkers()
+    town.alert("a1", at="ab@0.4")
+    town.alert("a2", at="b")
+    town.member("near").declines()
+    town.member("far").declines()
+    assert who(town) == {"a1": ["near"], "a2": ["far"]}
+
+
+def test_less_travel_in_all_moves_an_offer_only_where_it_is_much() -> None:
+    """All are in time either way: a gain of ``joint_gain_s`` moves the offer, less does not."""
+    brigade = """
+        member at
+        left   {left}
+        right  c
+    """
+    # For a2 at a, right is 108 s away, and left 16 s; for a1 at b, left 38 s and right 54 s.
+    town = Town(brigade.format(left="ab@0.3"))
+    town.alert("a1", at="b")
+    assert town.asked() == ["left"]
+    town.alert("a2", at="a")
+    assert who(town) == {"a1": ["right"], "a2": ["left"]}
+    # From ab@0.8, left is 43 s from a and 11 s from b: 22 s less in all than 11 s and 108 s.
+    town = Town(brigade.format(left="ab@0.8"))
+    town.alert("a1", at="b")
+    town.alert("a2", at="a")
+    assert who(town) == {"a1": ["left"], "a2": ["right"]}
+
+
+def test_whoever_has_answered_is_not_touched() -> None:
+    """An acceptance stands, and the second incident takes whom it can get."""
+    town = walkers()
+    town.alert("a1", at="ab@0.4")
+    town.member("near").accepts()
+    town.alert("a2", at="b")
+    assert who(town) == {"a1": ["near"], "a2": ["far"]}
+
+
+def test_an_older_offer_is_not_touched() -> None:
+    """Beyond ``joint_s`` 10 the member may be reaching for the telephone."""
+    town = walkers()
+    town.alert("a1", at="ab@0.4")
+    town.at("00:10")
+    town.alert("a2", at="b")
+    assert who(town) == {"a1": ["near"], "a2": ["far"]}
+
+
+def test_policy_may_forbid_it() -> None:
+    """``joint_s`` 0: each alert one by one."""
+    town = walkers("rules: [{set: {joint_s: 0}}]")
+    town.alert("a1", at="ab@0.4")
+    town.alert("a2", at="b")
+    assert who(town) == {"a1": ["near"], "a2": ["far"]}
+
+
+def test_a_desks_own_order_is_not_touched() -> None:
+    """An operator's word goes through, and stays."""
+    town = walkers()
+    town.alert("a1", at="ab@0.4")
+    town.desk("stand_down", member_id="near")
+    town.desk("dispatch", member_id="near")
+    town.alert("a2", at="b")
+    assert town.asked(town.opened[0])[-1] == "near"
+    assert taken_back(town) == []
+
+
+@pytest.mark.parametrize("drill", [True, False])
+def test_drills_and_real_incidents_are_not_decided_together(drill: bool) -> None:
+    """Neither takes a member from the other."""
+    town = walkers()
+    town.alert("a1", at="ab@0.4", drill=not drill)
+    town.alert("a2", at="b", drill=drill)
+    assert who(town) == {"a1": ["near"], "a2": ["far"]}
+
+
+def test_whoever_is_in_time_stays_so_for_what_is_no_more_urgent() -> None:
+    """Both can be reached in time by one member only: the first keeps them."""
+    town = Town("""
+        member at mode
+        near   b  walk
+        far    f  walk
+    """)
+    town.alert("a1", at="ab@0.8", priority=2)
+    town.alert("a2", at="bc@0.2", priority=2)
+    assert who(town) == {"a1": ["near"], "a2": ["far"]}
+    assert taken_back(town) == []
+
+
+def test_what_is_more_urgent_takes_the_member_who_is_in_time() -> None:
+    """The less urgent incident gets whoever is left, later."""
+    town = Town(
+        """
+        member at mode
+        near   b  walk
+        far    f  walk
+        """,
+        rules="rules: [{set: {backup: on_need}}]",
+    )
+    town.alert("a1", at="ab@0.8", priority=2)
+    town.alert("a2", at="bc@0.2", priority=1)
+    assert who(town) == {"a1": ["far"], "a2": ["near"]}
+
+
+def test_an_only_member_goes_to_what_is_more_urgent() -> None:
+    """The less urgent incident waits and says so, and is decided again."""
+    town = Town(
+        """
+        member at
+        only   b
+        """,
+        rules="rules: [{set: {backup: on_need}}]",
+    )
+    town.alert("a1", at="ab@0.8", priority=3)
+    town.alert("a2", at="bc@0.2", priority=1)
+    assert who(town) == {"a1": [], "a2": ["only"]}
+    assert town.incident(town.opened[0]).unfilled == ("busy",)
+    assert town.incident(town.opened[0]).due_ms("retry") is not None
+
+
+def test_an_incidents_offers_are_changed_twice_at_most() -> None:
+    """However many alerts follow."""
+    town = Town(
+        """
+        member at     mode
+        m1     ab@0.9 walk
+        m2     ab@0.6 walk
+        m3     ab@0.3 walk
+        m4     a      walk
+        m5     f      walk
+        """,
+        streets="a-----b-----c-----g\n|     |     |     |\nd-----e-----f-----h",
+    )
+    for n, place in enumerate(("ab@0.5", "ab@0.75", "ab@0.95", "bc@0.3", "bc@0.5")):
+        town.alert(f"a{n}", at=place, category=f"kind-{n}")
+    for incident in town.state.incidents.values():
+        assert sum(o.end_reason == "joint_choice" for o in incident.orders) <= 2
+    assert len({m for holders in who(town).values() for m in holders}) == 5
+
+
+def test_to_a_member_in_distress_the_two_quickest_go_as_ever() -> None:
+    """An alarm takes nobody's offer, and nobody takes an offer to help."""
+    town = Town("""
+        member at
+        hurt   b
+        m1     ab@0.8
+        m2     ab@0.6
+        m3     a
+    """)
+    town.alert("a1", at="ab@0.7")
+    town.member("hurt").alarms()
+    assert taken_back(town) == []
+    held = dict(who(town))
+    town.alert("a2", at="ab@0.9", category="noise")
+    assert {k: v for k, v in who(town).items() if k != "a2"} == held
+
+
+def test_whoever_becomes_free_goes_where_most_are_in_time() -> None:
+    """Two wait; not the oldest gets the nearest, but each whom both are in time by."""
+    town = Town("""
+        member at     mode shift
+        near   ab@0.7 walk all
+        far    a      walk all
+    """)
+    for member in ("near", "far"):
+        town.member(member).declares("break")
+    town.alert("a1", at="ab@0.4")
+    town.alert("a2", at="b")
+    assert who(town) == {"a1": [], "a2": []}
+    town.desk("close_road", road_id="ab", incident_id=None)
+    town.state = _without_breaks(town.state)
+    town.desk("open_road", road_id="ab", incident_id=None)
+    assert who(town) == {"a1": ["far"], "a2": ["near"]}
+
+
+def test_what_has_waited_for_two_windows_waits_for_no_further_one() -> None:
+    """The only member goes to the oldest, although a new incident could be met in time."""
+    town = Town("""
+        member at
+        only   b
+    """)
+    town.member("only").declares("break")
+    town.alert("a1", at="b")
+    town.at("06:30")
+    town.alert("a2", at="bc@0.2")
+    town.member("only").declares("resume")
+    assert who(town) == {"a1": ["only"], "a2": []}
+
+
+def test_of_two_as_near_the_one_with_fewer_orders_goes_when_several_are_decided() -> None:
+    """Fairness breaks ties of joint choices, and never the choice for a single incident."""
+    town = Town("""
+        member at
+        amy    a
+        bob    a
+        cat    c
+    """)
+    town.alert("a0", at="a")
+    assert town.asked() == ["amy"]
+    town.member("amy").arrives()
+    town.member("amy").completes()
+    town.alert("a1", at="a")
+    assert town.asked() == ["amy"]
+    town.member("amy").completes()
+    for member in ("amy", "bob", "cat"):
+        town.member(member).declares("break")
+    town.alert("a2", at="a", category="noise")
+    town.alert("a3", at="c", category="noise")
+    town.desk("close_road", road_id="ef", incident_id=None)
+    town.state = _without_breaks(town.state)
+    town.desk("open_road", road_id="ef", incident_id=None)
+    held = who(town)
+    assert (held["a2"], held["a3"]) == (["bob"], ["cat"])
+
+
+def test_the_same_inputs_give_the_same_decisions_and_the_log_the_same_state() -> None:
+    """A joint choice is recorded like any other: nothing is decided again at a replay."""
+
+    def story() -> tuple[Town, AreaState]:
+        town = walkers()
+        began = town.state
+        town.alert("a1", at="ab@0.4")
+        town.alert("a2", at="b")
+        town.member("far").declines()
+        town.at("03:20")
+        return town, began
+
+    (town, began), (again, _) = story(), story()
+    assert town.decisions == again.decisions
+    assert reduce(fold, town.decisions, began) == town.state
+    assert taken_back(town) == ["near"]
+
+
+def _without_breaks(state: AreaState) -> AreaState:
+    """All breaks end at once, which no single word can say."""
+    empty = AreaState(state.area_id, state.mode)
+    return AreaState(
+        **{
+            name: getattr(empty if name == "breaks" else state, name)
+            for name in AreaState.__slots__
+        }
+    )
