@@ -69,9 +69,7 @@ def test_it_is_what_the_search_to_every_place_says(within_s: float) -> None:
         each_m = network.lengths_m[edge] / samples
         for n in range(samples):
             site = _site(network, Spot(edge, (n + 0.5) / samples))
-            ways = (
-                TravelField(network, site, mode).eta(start, within_s) for start, mode in crew
-            )
+            ways = (TravelField(network, site, mode).eta(start, within_s) for start, mode in crew)
             reached += each_m if any(way is not None for way in ways) else 0.0
             total += each_m
     assert cover(network, crew, within_s) == pytest.approx(reached / total, abs=0.01)
