@@ -189,6 +189,7 @@ def _begun(city: City, burst: Burst) -> tuple[World, AreaState]:
                 shifts=(shift,),
             )
         )
+        live.enrol(_name(n), city.mode)
         live.move(_name(n), lon, lat, NOON_MS)
     return World(city.policy, roster, city.roads, live), AreaState(AREA, "peacetime")
 

@@ -23,7 +23,7 @@ What is equal to all this (``even_s`` of travel in all) goes to those who have h
 more rest, then to those who leave more of the area covered: ``evened``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Final
 
@@ -31,12 +31,9 @@ import numpy as np
 from msgspec import Struct
 from scipy.optimize import linear_sum_assignment
 
-from xiaohe.dispatch.choice import Option
+from xiaohe.dispatch.ranking import ORDER_OF_RULES, Option
 
 PRIORITIES: Final = (1, 2, 3, 4)
-RULE_LEVEL: Final[Mapping[str, int]] = {"owner": 0, "team": 1}
-"""The place of a rule in the contract's order; every other rule is the third."""
-
 EXACT_MAX: Final = 2**52
 """Integers below this are exact as floats, which is what the solver computes with."""
 
@@ -135,7 +132,7 @@ def _levels(want: Want, option: Option | None, even_s: float, per_s: float) -> L
     return (
         *_lateness(want, option),
         round(late_s * per_s) * urgency,
-        RULE_LEVEL.get(option.rule, len(RULE_LEVEL)),
+        ORDER_OF_RULES[option.rule],
         round((option.eta_s + (even_s if moved else 0.0)) * per_s),
     )
 

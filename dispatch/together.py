@@ -14,12 +14,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from xiaohe.dispatch.choice import EVERYBODY_MAX, Option, Ranking, chosen, ranked
+from xiaohe.dispatch.choice import EVERYBODY_MAX, chosen
 from xiaohe.dispatch.draft import MS_PER_S, Draft, after
 from xiaohe.dispatch.eligibility import has_fresh_fix, is_on_duty
 from xiaohe.dispatch.filling import fill, lacking, order, stand_down
 from xiaohe.dispatch.joint import Assignment, Load, Want, assign, evened, lateness, travel_s
 from xiaohe.dispatch.policy import Rules
+from xiaohe.dispatch.ranking import Option, Ranking, ranked
 from xiaohe.dispatch.state import Incident, Order
 from xiaohe.geo.cover import cover
 from xiaohe.geo.geometry import Spot
@@ -55,11 +56,31 @@ COVER_EDGES_MAX: Final = 50_000
 
 
 class _Row(Struct, frozen=True):
-    """One want as it is decided: the ranking that it has, and the offer that it had."""
+    """One want as it is decided: the ranking that it has, and the offer that it had.
+
+    ``as_it_is`` ranks those who are free with no offer taken back; they may be farther away than
+    the other ranking looks.
+    """
 
     incident: Incident
     ranking: Ranking
-    offer: Order | None
+    offer: Order | None = None
+    as_it_is: Ranking | None = None
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """Everybody who may go, in the contract's order."""
+        near = self.ranking.options
+        if self.as_it_is is None:
+            return near
+        known = {option.member_id for option in near}
+        return (*near, *(o for o in self.as_it_is.options if o.member_id not in known))
+
+    def ranking_of(self, option: Option) -> Ranking:
+        """Give the ranking that has this option."""
+        if option in self.ranking.options or self.as_it_is is None:
+            return self.ranking
+        return self.as_it_is
 
 
 def fill_first(draft: Draft, incident_id: str) -> None:
@@ -152,9 +173,9 @@ def _choose_anew(draft: Draft, incident_id: str) -> None:
     for other, offer in offers:
         stand_down(freed, other.incident_id, offer, JOINT_CHOICE)
     count = _count([incident, *others])
-    if not _would_gain(draft, freed, incident, rules):
+    if not _would_gain(draft, freed, incident):
         return
-    rows = [*_rows_lacking(freed, incident, count)]
+    rows = _rows_lacking(freed, incident, count, draft)
     for other in others:
         rows += _rows_anew(draft, freed, other, rules, count)
     wants = [_want(draft, row) for row in rows]
@@ -203,21 +224,29 @@ def _young(draft: Draft, incident: Incident, rules: Rules) -> list[Order]:
     ]
 
 
-def _would_gain(draft: Draft, freed: Draft, incident: Incident, rules: Rules) -> bool:
+def _would_gain(draft: Draft, freed: Draft, incident: Incident) -> bool:
     """Tell whether the new incident would rather have somebody whom another was just offered.
 
     Where it gets its first choice anyway, what was best without it is best with it.
     """
-    one = draft.incident(incident.incident_id)
-    now = ranked(draft.state, draft.world, one, rules, draft.at_ms, incident.needed).options
-    then = ranked(freed.state, draft.world, one, rules, draft.at_ms, incident.needed).options
+    count = incident.needed
+    now = _ranked(draft, incident, count).options[:count]
+    then = _ranked(freed, incident, count).options[:count]
     return [o.member_id for o in now] != [o.member_id for o in then]
 
 
-def _rows_lacking(draft: Draft, incident: Incident, count: int) -> list[_Row]:
+def _rows_lacking(
+    draft: Draft, incident: Incident, count: int, as_it_is: Draft | None = None
+) -> list[_Row]:
     now = draft.incident(incident.incident_id)
-    ranking = ranked(draft.state, draft.world, now, draft.rules(now), draft.at_ms, count)
-    return [_Row(now, ranking, None)] * lacking(now, "primary")
+    ranking = _ranked(draft, now, count)
+    other = None if as_it_is is None else _ranked(as_it_is, now, count)
+    return [_Row(now, ranking, as_it_is=other)] * lacking(now, "primary")
+
+
+def _ranked(draft: Draft, incident: Incident, count: int) -> Ranking:
+    rules = draft.rules(incident)
+    return ranked(draft.state, draft.world, incident, rules, draft.at_ms, count)
 
 
 def _rows_anew(
@@ -229,11 +258,11 @@ def _rows_anew(
     """
     now = freed.incident(incident.incident_id)
     offers = _young(draft, incident, rules)
-    ranking = ranked(freed.state, draft.world, now, draft.rules(now), draft.at_ms, count)
+    ranking = _ranked(freed, now, count)
     known = {o.member_id for o in ranking.options}
     if not all(o.member_id in known for o in offers):
         return []
-    lacks = [_Row(now, ranking, None)] * lacking(incident, "primary")
+    lacks = [_Row(now, ranking)] * lacking(incident, "primary")
     return [*lacks, *(_Row(now, ranking, offer) for offer in offers)]
 
 
@@ -241,14 +270,14 @@ def _want(draft: Draft, row: _Row) -> Want:
     incident, offer = row.incident, row.offer
     waited_s = draft.rules(incident).arrive_s * WAITED_WINDOWS
     had = next(
-        (o for o in row.ranking.options if offer is not None and o.member_id == offer.member_id),
+        (o for o in row.options if offer is not None and o.member_id == offer.member_id),
         None,
     )
     return Want(
         incident_id=incident.incident_id,
         priority=incident.priority,
         limit_s=(incident.arrive_by_ms - draft.at_ms) / MS_PER_S,
-        options=row.ranking.options,
+        options=row.options,
         had=had,
         waited=draft.at_ms >= after(incident.received_ms, waited_s),
     )
@@ -308,7 +337,8 @@ def _give(draft: Draft, rows: Sequence[_Row], best: Assignment, changed: Sequenc
         incident_id = row.incident.incident_id
         if option is not None:
             others = tuple(i for i in together if i != incident_id)
-            order(draft, incident_id, "primary", chosen(row.ranking, option, others))
+            choice = chosen(draft.world, row.ranking_of(option), option, together=others)
+            order(draft, incident_id, "primary", choice)
     for incident_id in dict.fromkeys(rows[n].incident.incident_id for n in by_urgency):
         fill(draft, incident_id)
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xiaohe.dispatch.choice import Option
 from xiaohe.dispatch.joint import Assignment, Load, Want, assign, evened, lateness, travel_s
+from xiaohe.dispatch.ranking import Option
 from xiaohe.geo.geometry import Spot
-from xiaohe.geo.search import Reached
+from xiaohe.geo.ways import Reached
 
 LIMIT_S = 180.0
 EVEN_S = 5.0
@@ -18,14 +18,15 @@ RULES = ("owner", "team", "nearest")
 def option(member_id: str, eta_s: float, rule: str = "nearest") -> Option:
     """A way of so many seconds; owner and squad come first only while they are in time."""
     in_time = eta_s <= LIMIT_S
-    reached = Reached(member_id, eta_s, eta_s, Spot(0, 0.0), False)
+    reached = Reached(member_id, eta_s, eta_s, Spot(0, 0.0), from_post=False)
     return Option(
         member_id=member_id,
         eta_s=eta_s,
         distance_m=eta_s,
         rule=rule if in_time else "nearest",
         in_time=in_time,
-        found=(reached, None),  # type: ignore[arg-type]  # nothing here renders a way
+        reached=reached,
+        mode="ebike",
     )
 
 
