@@ -107,7 +107,7 @@ def decide_fix(
     """
     fix = received.body
     assert isinstance(fix, Fix), "only a fix is decided here"
-    if not concerns(state, member_id, fix):
+    if not concerns(state, world, member_id, fix):
         return None
 
     def rule(draft: Draft) -> None:

@@ -29,6 +29,7 @@ from xiaohe.dispatch.state import (
     Incident,
     Order,
     SeenAlert,
+    Starting,
     Timeline,
 )
 
@@ -179,16 +180,30 @@ def _done_ms(order: Order | None) -> int | None:
     return order.ended_ms if order is not None and taken else None
 
 
-def _starting(state: AreaState, incident: Incident) -> tuple[str, ...]:
-    starts = incident.is_live and any(
-        o.acting == "primary" and o.state in {"ordered", "accepted"} for o in incident.orders
-    )
+def _starting(state: AreaState, incident: Incident) -> tuple[Starting, ...]:
     incident_id = incident.incident_id
-    if starts == (incident_id in state.starting):
+    now = _start_of(incident)
+    was = next((s for s in state.starting if s.incident_id == incident_id), None)
+    if now == was:
         return state.starting
-    if starts:
-        return tuple(sorted((*state.starting, incident_id)))
-    return tuple(i for i in state.starting if i != incident_id)
+    others = [s for s in state.starting if s.incident_id != incident_id]
+    mine = [] if now is None else [now]
+    return tuple(sorted((*others, *mine), key=lambda start: start.incident_id))
+
+
+def _start_of(incident: Incident) -> Starting | None:
+    ways_s = [
+        order.eta_s
+        for order in incident.orders
+        if order.acting == "primary"
+        and order.state in {"ordered", "accepted"}
+        and order.eta_s is not None
+    ]
+    place = incident.place
+    if place is None or not ways_s or not incident.is_live:
+        return None
+    off_road_m = incident.off_road_m or 0.0
+    return Starting(incident.incident_id, place.lon, place.lat, off_road_m, max(ways_s))
 
 
 def _distressed(state: AreaState, incident: Incident) -> frozenset[str]:

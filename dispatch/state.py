@@ -197,6 +197,19 @@ class DutyWord(Struct, frozen=True):
     device_ids: tuple[str, ...] = ()
 
 
+class Starting(Struct, frozen=True):
+    """Where somebody was ordered to who has not set out, and how far away the farthest was then.
+
+    Enough to tell at once, for nearly every fix of a moving fleet, that it changes nothing.
+    """
+
+    incident_id: str
+    lon: float
+    lat: float
+    off_road_m: float
+    eta_s: float
+
+
 class Holding(Struct, frozen=True):
     """The one open order that a member has."""
 
@@ -226,7 +239,7 @@ class AreaState:
     """Members whose own alarm is open: they go nowhere."""
     wanting: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     """Live incidents that lack somebody, with their priority."""
-    starting: tuple[str, ...] = ()
-    """Live incidents that somebody was ordered to who has not set out; sorted."""
+    starting: tuple[Starting, ...] = ()
+    """Live incidents that somebody was ordered to who has not set out, by their ids."""
     served_ms: HashTrieMap[str, tuple[int, ...]] = field(default_factory=HashTrieMap)
     """When each member's orders ended that they had taken, the oldest first."""

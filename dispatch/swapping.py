@@ -12,6 +12,8 @@ again within ``swap_again_s``, and at most ``swap_max`` times an incident.
 Only fixes that are fresh and trusted count. A moving fleet is met with a straight line first.
 """
 
+from collections.abc import Iterator
+from math import cos, radians
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,11 +22,12 @@ from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.choice import Chosen, choose
 from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.filling import fill, order, stand_down
+from xiaohe.dispatch.inputs import Fix
 from xiaohe.dispatch.policy import Rules
 from xiaohe.dispatch.prediction import gap_m, travel
-from xiaohe.dispatch.state import Incident, Order
+from xiaohe.dispatch.state import AreaState, Incident, Order, Starting
+from xiaohe.dispatch.world import World
 from xiaohe.geo.modes import EBIKE_KMH, KMH_PER_MPS, WALK_KMH
-from xiaohe.geo.projection import ground_distance_m
 from xiaohe.geo.roads import MAXSPEED_KMH_MAX
 
 NEARER_MEMBER: Final = "nearer_member"
@@ -42,8 +45,11 @@ LOOKED_AT_MAX: Final = 32
 TOP_SPEED_KMH: Final = {"walk": WALK_KMH, "ebike": EBIKE_KMH, "car": MAXSPEED_KMH_MAX}
 """Faster than this nobody comes, whatever the road."""
 
-_Gains = float
-"""A way, seconds, from which on a member would take over."""
+METRES_PER_DEGREE_MIN: Final = 110_500.0
+"""The least that a degree of latitude has anywhere: what is farther by it is farther."""
+
+SNAP_MAX_M: Final = 300.0
+"""A member may be so far beside the road on which they count."""
 
 
 def follow_start(draft: Draft, incident_id: str, dispatch_id: str) -> None:
@@ -58,31 +64,42 @@ def follow_start(draft: Draft, incident_id: str, dispatch_id: str) -> None:
         _ask_on_if_late(draft, incident_id, dispatch_id)
 
 
-def may_take_over(draft: Draft, member_id: str) -> None:
+def passes_by(state: AreaState, world: World, member_id: str, fix: Fix) -> bool:
+    """Tell whether a free member may be near enough to take over, by a straight line alone."""
+    if not state.starting:
+        return False
+    return next(_nearby(state, world, member_id, fix.lon, fix.lat), None) is not None
+
+
+def may_take_over(draft: Draft, member_id: str, fix: Fix) -> None:
     """See whether a free member, by their new fix, is much nearer than somebody ordered."""
-    track = draft.world.live.track(member_id)
-    member = draft.world.roster.get(member_id)
-    if track is None or member is None or not _is_believed(draft, member_id):
+    if not _is_believed(draft, member_id):
         return
-    factor = draft.world.roads.network.speed_factor
-    top_mps = TOP_SPEED_KMH[member.travel_mode] / KMH_PER_MPS * factor
-    for incident_id in draft.state.starting[:LOOKED_AT_MAX]:
-        incident = draft.incident(incident_id)
-        if incident.place is None:
-            continue
-        here_m = (
-            ground_distance_m(track.lon, track.lat, incident.place.lon, incident.place.lat)
-            - (track.off_road_m or 0.0)
-            - (incident.off_road_m or 0.0)
-        )
+    for start in _nearby(draft.state, draft.world, member_id, fix.lon, fix.lat):
+        incident = draft.incident(start.incident_id)
         for first in incident.open_orders("primary"):
             enough_s = _enough_s(draft.rules(incident), first.eta_s)
-            if here_m / top_mps > enough_s or not _may_be_replaced(draft, incident, first):
+            if enough_s <= 0.0 or not _may_be_replaced(draft, incident, first):
                 continue
             way = travel(draft, incident, member_id)
             if way is not None and way.eta_s <= enough_s:
                 _take_over(draft, incident, first)
                 return
+
+
+def _nearby(
+    state: AreaState, world: World, member_id: str, lon: float, lat: float
+) -> Iterator[Starting]:
+    member = world.roster.get(member_id)
+    if member is None or not state.starting:
+        return
+    top_mps = TOP_SPEED_KMH[member.travel_mode] / KMH_PER_MPS * world.roads.network.speed_factor
+    east_m = METRES_PER_DEGREE_MIN * cos(radians(lat))
+    for start in state.starting[:LOOKED_AT_MAX]:
+        reach_m = top_mps * start.eta_s * (1.0 - GAIN_SHARE) + start.off_road_m + SNAP_MAX_M
+        x_m, y_m = (start.lon - lon) * east_m, (start.lat - lat) * METRES_PER_DEGREE_MIN
+        if x_m * x_m + y_m * y_m <= reach_m * reach_m:
+            yield start
 
 
 def withdraw_seconds(draft: Draft, incident_id: str, dispatch_id: str) -> None:
@@ -125,7 +142,7 @@ def _gains(draft: Draft, choice: Chosen, enough_s: float) -> bool:
     return by_fix and choice.eta_s is not None and choice.eta_s <= enough_s
 
 
-def _enough_s(rules: Rules, first_s: float | None) -> _Gains:
+def _enough_s(rules: Rules, first_s: float | None) -> float:
     """Give how near somebody has to be to take over from somebody so far away."""
     if first_s is None:
         return -1.0

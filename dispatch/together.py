@@ -166,18 +166,9 @@ def _choose_anew(draft: Draft, incident_id: str) -> None:
         return
     others = [i for i in _competing(draft, incident, rules) if i.incident_id != incident_id]
     others = list(_within_bounds([incident, *others]))[1:]
-    offers = [(i, o) for i in others for o in _young(draft, i, rules)]
-    if not offers:
+    rows = _rows_anew(draft, incident, others, rules)
+    if not rows:
         return
-    freed = Draft(draft.state, draft.world, draft.stamp)
-    for other, offer in offers:
-        stand_down(freed, other.incident_id, offer, JOINT_CHOICE)
-    count = _count([incident, *others])
-    if not _would_gain(draft, freed, incident):
-        return
-    rows = _rows_lacking(freed, incident, count, draft)
-    for other in others:
-        rows += _rows_anew(draft, freed, other, rules, count)
     wants = [_want(draft, row) for row in rows]
     as_it_is = _as_it_is(draft, rows, wants)
     best = _evened(draft, rules, wants, assign(wants, rules.even_s))
@@ -188,7 +179,9 @@ def _choose_anew(draft: Draft, incident_id: str) -> None:
 def _competing(draft: Draft, incident: Incident, rules: Rules) -> list[Incident]:
     """Give the incidents that may want the same members, the nearest first."""
     state = draft.state
-    near = [state.incidents[i] for i in {*state.starting, *state.wanting}]
+    near = [
+        state.incidents[i] for i in {s.incident_id for s in state.starting} | set(state.wanting)
+    ]
     near = [
         other
         for other in near
@@ -250,18 +243,38 @@ def _ranked(draft: Draft, incident: Incident, count: int) -> Ranking:
 
 
 def _rows_anew(
-    draft: Draft, freed: Draft, incident: Incident, rules: Rules, count: int
+    draft: Draft, incident: Incident, others: Sequence[Incident], rules: Rules
 ) -> list[_Row]:
-    """Give what an incident wants: what it lacks, and what it was offered just now.
+    """Give what the new incident wants, and what the others lack or were offered just now.
 
-    An offer whose member is not among those who would be asked now is left alone.
+    An incident whose offered members are not among those who would be asked now (they are too far
+    away to be ranked, or went off duty) is left alone. Empty where nothing could be gained.
     """
+    while any(_young(draft, other, rules) for other in others):
+        freed = Draft(draft.state, draft.world, draft.stamp)
+        for other in others:
+            for offer in _young(draft, other, rules):
+                stand_down(freed, other.incident_id, offer, JOINT_CHOICE)
+        if not _would_gain(draft, freed, incident):
+            return []
+        count = _count([incident, *others])
+        of_others = [_rows_of(draft, freed, other, rules, count) for other in others]
+        if all(rows is not None for rows in of_others):
+            mine = _rows_lacking(freed, incident, count, draft)
+            return [*mine, *(row for rows in of_others for row in rows or ())]
+        others = [o for o, rows in zip(others, of_others, strict=True) if rows is not None]
+    return []
+
+
+def _rows_of(
+    draft: Draft, freed: Draft, incident: Incident, rules: Rules, count: int
+) -> list[_Row] | None:
     now = freed.incident(incident.incident_id)
-    offers = _young(draft, incident, rules)
     ranking = _ranked(freed, now, count)
-    known = {o.member_id for o in ranking.options}
-    if not all(o.member_id in known for o in offers):
-        return []
+    offers = _young(draft, incident, rules)
+    known = {option.member_id for option in ranking.options}
+    if not all(offer.member_id in known for offer in offers):
+        return None
     lacks = [_Row(now, ranking)] * lacking(incident, "primary")
     return [*lacks, *(_Row(now, ranking, offer) for offer in offers)]
 

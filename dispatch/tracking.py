@@ -17,7 +17,7 @@ from xiaohe.dispatch.ids import alarm_alert_id_of
 from xiaohe.dispatch.inputs import Alert, Fix, Position
 from xiaohe.dispatch.prediction import predict_by_position
 from xiaohe.dispatch.state import AreaState, Holding, Incident, Order
-from xiaohe.dispatch.swapping import follow_start, may_take_over
+from xiaohe.dispatch.swapping import follow_start, may_take_over, passes_by
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.dispatch.world import World
 from xiaohe.geo.projection import ground_distance_m
@@ -35,12 +35,13 @@ ALARM_AGE_MAX_MS: Final = 3_600_000
 """An alarm older than an hour comes from a device that was switched on again: history."""
 
 
-def concerns(state: AreaState, member_id: str, fix: Fix) -> bool:
+def concerns(state: AreaState, world: World, member_id: str, fix: Fix) -> bool:
     """Tell whether anything can follow from a fix: nearly always nothing does."""
     return (
         member_id in state.holding
         or fix.alarm in DISTRESS_ALARMS
-        or bool(state.wanting or state.starting)
+        or len(state.wanting) > 0
+        or passes_by(state, world, member_id, fix)
     )
 
 
@@ -93,8 +94,8 @@ def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:
     held = draft.state.holding.get(member_id)
     if held is not None:
         _follow_order(draft, held, fix, moved=moved)
-    elif moved and draft.state.starting:
-        may_take_over(draft, member_id)
+    elif moved:
+        may_take_over(draft, member_id, fix)
 
 
 def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:

@@ -126,7 +126,7 @@ class AnyStory(RuleBasedStateMachine):
         """A member is suddenly beside an incident that somebody was ordered to; the first and
         they answer or not."""
         starting = self.town.state.starting
-        incident = self.town.state.incidents[starting[n % len(starting)]]
+        incident = self.town.state.incidents[starting[n % len(starting)].incident_id]
         first = next(o for o in incident.orders if o.state in {"ordered", "accepted"})
         if take and first.state == "ordered":
             self.town.action(first.member_id, "accept", None, dispatch_id=first.dispatch_id)
