@@ -11,6 +11,7 @@ from xiaohe.dispatch.alerts import attach, decide_again, enough_for, relocated, 
 from xiaohe.dispatch.choice import ETA_DECIMALS, Chosen
 from xiaohe.dispatch.deadlines import LADDER
 from xiaohe.dispatch.draft import Draft, Refused, after
+from xiaohe.dispatch.facts import OPERATOR_RULE as OPERATOR_RULE
 from xiaohe.dispatch.filling import fill, lacking, order, stand_down, stand_down_all
 from xiaohe.dispatch.inputs import Label, OperatorAction, Position
 from xiaohe.dispatch.ladder import go_on_climbing
@@ -131,7 +132,7 @@ def _by_hand(draft: Draft, incident: Incident, member_id: str) -> Chosen:
         distance_m=None if travel is None else round(travel.distance_m, ETA_DECIMALS),
         route=route,
         why=f.Why(
-            rule=f.OPERATOR_RULE,
+            rule=OPERATOR_RULE,
             candidates=(),
             fix_age_s=age_s,
             roads_version=draft.world.roads.version,
