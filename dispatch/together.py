@@ -10,6 +10,7 @@ real incidents are never decided together, and an incident's offers are changed 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -56,31 +57,11 @@ COVER_EDGES_MAX: Final = 50_000
 
 
 class _Row(Struct, frozen=True):
-    """One want as it is decided: the ranking that it has, and the offer that it had.
-
-    ``as_it_is`` ranks those who are free with no offer taken back; they may be farther away than
-    the other ranking looks.
-    """
+    """One want as it is decided: the ranking that it has, and the offer that it had."""
 
     incident: Incident
     ranking: Ranking
     offer: Order | None = None
-    as_it_is: Ranking | None = None
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """Everybody who may go, in the contract's order."""
-        near = self.ranking.options
-        if self.as_it_is is None:
-            return near
-        known = {option.member_id for option in near}
-        return (*near, *(o for o in self.as_it_is.options if o.member_id not in known))
-
-    def ranking_of(self, option: Option) -> Ranking:
-        """Give the ranking that has this option."""
-        if option in self.ranking.options or self.as_it_is is None:
-            return self.ranking
-        return self.as_it_is
 
 
 def fill_first(draft: Draft, incident_id: str) -> None:
@@ -228,18 +209,15 @@ def _would_gain(draft: Draft, freed: Draft, incident: Incident) -> bool:
     return [o.member_id for o in now] != [o.member_id for o in then]
 
 
-def _rows_lacking(
-    draft: Draft, incident: Incident, count: int, as_it_is: Draft | None = None
-) -> list[_Row]:
+def _rows_lacking(draft: Draft, incident: Incident, count: int) -> list[_Row]:
     now = draft.incident(incident.incident_id)
-    ranking = _ranked(draft, now, count)
-    other = None if as_it_is is None else _ranked(as_it_is, now, count)
-    return [_Row(now, ranking, as_it_is=other)] * lacking(now, "primary")
+    return [_Row(now, _ranked(draft, now, count))] * lacking(now, "primary")
 
 
 def _ranked(draft: Draft, incident: Incident, count: int) -> Ranking:
     rules = draft.rules(incident)
-    return ranked(draft.state, draft.world, incident, rules, draft.at_ms, count)
+    # However far away: who is ranked for all must be enough for all.
+    return ranked(draft.state, draft.world, incident, rules, draft.at_ms, count, reach=inf)
 
 
 def _rows_anew(
@@ -260,7 +238,7 @@ def _rows_anew(
         count = _count([incident, *others])
         of_others = [_rows_of(draft, freed, other, rules, count) for other in others]
         if all(rows is not None for rows in of_others):
-            mine = _rows_lacking(freed, incident, count, draft)
+            mine = _rows_lacking(freed, incident, count)
             return [*mine, *(row for rows in of_others for row in rows or ())]
         others = [o for o, rows in zip(others, of_others, strict=True) if rows is not None]
     return []
@@ -283,14 +261,14 @@ def _want(draft: Draft, row: _Row) -> Want:
     incident, offer = row.incident, row.offer
     waited_s = draft.rules(incident).arrive_s * WAITED_WINDOWS
     had = next(
-        (o for o in row.options if offer is not None and o.member_id == offer.member_id),
+        (o for o in row.ranking.options if offer is not None and o.member_id == offer.member_id),
         None,
     )
     return Want(
         incident_id=incident.incident_id,
         priority=incident.priority,
         limit_s=(incident.arrive_by_ms - draft.at_ms) / MS_PER_S,
-        options=row.options,
+        options=row.ranking.options,
         had=had,
         waited=draft.at_ms >= after(incident.received_ms, waited_s),
     )
@@ -350,7 +328,7 @@ def _give(draft: Draft, rows: Sequence[_Row], best: Assignment, changed: Sequenc
         incident_id = row.incident.incident_id
         if option is not None:
             others = tuple(i for i in together if i != incident_id)
-            choice = chosen(draft.world, row.ranking_of(option), option, together=others)
+            choice = chosen(draft.world, row.ranking, option, together=others)
             order(draft, incident_id, "primary", choice)
     for incident_id in dict.fromkeys(rows[n].incident.incident_id for n in by_urgency):
         fill(draft, incident_id)

@@ -113,9 +113,18 @@ class AnyStory(RuleBasedStateMachine):
         self.town.now_ms += 1
         self.town.member(who).moves_to(place)
 
-    @rule(n=numbers, places=st.lists(st.sampled_from(PLACES[:-1]), min_size=2, max_size=4))
-    def a_burst(self, n: int, places: list[str]) -> None:
-        """Several things are reported within a second, while offers are young."""
+    @rule(
+        n=numbers,
+        spots=st.permutations(["a", "b", "ab@0.3", "be@0.4", "c", "f"]),
+        places=st.lists(st.sampled_from(PLACES[:-1]), min_size=2, max_size=4),
+    )
+    def a_burst(self, n: int, spots: list[str], places: list[str]) -> None:
+        """Everybody is about, and several things are reported while offers are young."""
+        self.town.run_to(self.town.now_ms + 15_000)
+        for who, spot in zip(MEMBERS, spots, strict=True):
+            self.town.now_ms += 1
+            self.town.member(who).declares("on_duty")
+            self.town.member(who).moves_to(spot)
         for k, place in enumerate(places):
             self.town.now_ms += 100
             self.town.alert(f"b{n}{k}", at=place, category=f"kind-{k}", occurred_at="then")

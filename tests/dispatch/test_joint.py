@@ -18,7 +18,7 @@ RULES = ("owner", "team", "nearest")
 def option(member_id: str, eta_s: float, rule: str = "nearest") -> Option:
     """A way of so many seconds; owner and squad come first only while they are in time."""
     in_time = eta_s <= LIMIT_S
-    reached = Reached(member_id, eta_s, eta_s, Spot(0, 0.0), from_post=False)
+    reached = Reached(member_id, eta_s, eta_s, Spot(0, 0.0), False, 0.0, 0.0, 0, None, True)
     return Option(
         member_id=member_id,
         eta_s=eta_s,
