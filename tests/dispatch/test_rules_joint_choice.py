@@ -3,11 +3,14 @@
 from functools import reduce
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.dispatch.town import Town
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.decide import fold
-from xiaohe.dispatch.state import AreaState
+from xiaohe.dispatch.state import AreaState, Incident
+from xiaohe.dispatch.together import JOINT_CHANGES_MAX
 
 WALKERS = """
     member at     mode
@@ -296,6 +299,46 @@ def test_the_same_inputs_give_the_same_decisions_and_the_log_the_same_state() ->
     assert town.decisions == again.decisions
     assert reduce(fold, town.decisions, began) == town.state
     assert taken_back(town) == ["near"]
+
+
+SPOTS = ["a", "b", "c", "d", "e", "f", "ab@0.3", "bc@0.4", "be@0.5", "ef@0.2"]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    spots=st.lists(st.sampled_from(SPOTS), min_size=2, max_size=5),
+    alerts=st.lists(
+        st.tuples(st.sampled_from(SPOTS), st.sampled_from([1, 2, 2]), st.booleans()),
+        min_size=2,
+        max_size=5,
+    ),
+)
+def test_in_any_burst_nobody_is_made_late_or_asked_twice(
+    spots: list[str], alerts: list[tuple[str, int, bool]]
+) -> None:
+    """Whatever moves: who accepted stays, and an incident in time stays so for its equals."""
+    town = Town("member at", rules="rules: [{set: {backup: on_need}}]")
+    for n, spot in enumerate(spots):
+        town.hire(f"m{n}", spot, mode="walk")
+    for n, (place, priority, accepts) in enumerate(alerts):
+        before = dict(town.state.incidents)
+        town.alert(f"a{n}", at=place, category=f"kind-{n}", priority=priority)
+        for incident_id, was in before.items():
+            now = town.state.incidents[incident_id]
+            taken = [o.dispatch_id for o in was.open_orders() if o.is_taken]
+            assert all(now.order(i) in now.open_orders() for i in taken)
+            if was.priority <= priority:
+                assert len(now.open_orders("primary")) >= len(was.open_orders("primary"))
+                assert _in_time(now) >= _in_time(was)
+            changed = [o for o in now.orders if o.end_reason == "joint_choice"]
+            assert len(changed) <= JOINT_CHANGES_MAX
+        orders = town.orders()
+        if accepts and orders and orders[-1].is_open:
+            town.member(orders[-1].member_id).accepts()
+
+
+def _in_time(incident: Incident) -> int:
+    return sum((o.eta_s or 0.0) <= 180.0 for o in incident.open_orders("primary"))
 
 
 def _without_breaks(state: AreaState) -> AreaState:
