@@ -12,11 +12,13 @@ again within ``swap_again_s``, and at most ``swap_max`` times an incident.
 Only fixes that are fresh and trusted count. A moving fleet is met with a straight line first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import cos, radians
 from typing import Final
 
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.choice import Chosen, choose
@@ -28,7 +30,7 @@ from xiaohe.dispatch.prediction import gap_m, travel
 from xiaohe.dispatch.state import AreaState, Incident, Order, Starting
 from xiaohe.dispatch.world import World
 from xiaohe.geo.modes import EBIKE_KMH, KMH_PER_MPS, WALK_KMH
-from xiaohe.geo.roads import MAXSPEED_KMH_MAX
+from xiaohe.geo.roads import MAXSPEED_KMH_MAX, Mode
 
 NEARER_MEMBER: Final = "nearer_member"
 """Why an order was stood down whose place a nearer member takes."""
@@ -36,13 +38,21 @@ NEARER_MEMBER: Final = "nearer_member"
 FIRST_SET_OUT: Final = "first_set_out"
 """Why an offer that stood by was taken back."""
 
+Degrees = NDArray[np.float64]
+Places = tuple[Degrees, Degrees]
+"""Longitudes and latitudes of many fixes."""
+
 GAIN_SHARE: Final = 1 / 3
 """Whoever takes over saves so much of the way at least: estimates are no better than that."""
 
 LOOKED_AT_MAX: Final = 32
 """Incidents that a free member's fix is held against; at the others it is the first one's turn."""
 
-TOP_SPEED_KMH: Final = {"walk": WALK_KMH, "ebike": EBIKE_KMH, "car": MAXSPEED_KMH_MAX}
+TOP_SPEED_KMH: Final[Mapping[Mode, float]] = {
+    "walk": WALK_KMH,
+    "ebike": EBIKE_KMH,
+    "car": MAXSPEED_KMH_MAX,
+}
 """Faster than this nobody comes, whatever the road."""
 
 METRES_PER_DEGREE_MIN: Final = 110_500.0
@@ -71,6 +81,26 @@ def passes_by(state: AreaState, world: World, member_id: str, fix: Fix) -> bool:
     return next(_nearby(state, world, member_id, fix.lon, fix.lat), None) is not None
 
 
+def passing(state: AreaState, world: World, lon: Degrees, lat: Degrees) -> NDArray[np.bool_]:
+    """Tell of many fixes at once which may be near enough, as if all had the fastest mode."""
+    modes = world.roster.modes(state.area_id)
+    top_mps = max((_top_mps(world, mode) for mode in modes), default=0.0)
+    east_m = METRES_PER_DEGREE_MIN * np.cos(np.radians(lat))
+    near = np.zeros(len(lon), dtype=np.bool_)
+    for start in state.starting[:LOOKED_AT_MAX]:
+        x_m, y_m = (start.lon - lon) * east_m, (start.lat - lat) * METRES_PER_DEGREE_MIN
+        near |= x_m * x_m + y_m * y_m <= _reach_m(start, top_mps) ** 2
+    return near
+
+
+def _top_mps(world: World, mode: Mode) -> float:
+    return TOP_SPEED_KMH[mode] / KMH_PER_MPS * world.roads.network.speed_factor
+
+
+def _reach_m(start: Starting, top_mps: float) -> float:
+    return top_mps * start.eta_s * (1.0 - GAIN_SHARE) + start.off_road_m + SNAP_MAX_M
+
+
 def may_take_over(draft: Draft, member_id: str, fix: Fix) -> None:
     """See whether a free member, by their new fix, is much nearer than somebody ordered."""
     if not _is_believed(draft, member_id):
@@ -93,10 +123,10 @@ def _nearby(
     member = world.roster.get(member_id)
     if member is None or not state.starting:
         return
-    top_mps = TOP_SPEED_KMH[member.travel_mode] / KMH_PER_MPS * world.roads.network.speed_factor
+    top_mps = _top_mps(world, member.travel_mode)
     east_m = METRES_PER_DEGREE_MIN * cos(radians(lat))
     for start in state.starting[:LOOKED_AT_MAX]:
-        reach_m = top_mps * start.eta_s * (1.0 - GAIN_SHARE) + start.off_road_m + SNAP_MAX_M
+        reach_m = _reach_m(start, top_mps)
         x_m, y_m = (start.lon - lon) * east_m, (start.lat - lat) * METRES_PER_DEGREE_MIN
         if x_m * x_m + y_m * y_m <= reach_m * reach_m:
             yield start
