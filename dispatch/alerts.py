@@ -23,6 +23,7 @@ from xiaohe.dispatch.policy import Rules
 from xiaohe.dispatch.reinforcement import backup_by_ms, require_if_always
 from xiaohe.dispatch.state import Incident, SeenAlert
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
+from xiaohe.dispatch.together import fill_first
 from xiaohe.dispatch.windows import begin
 from xiaohe.geo.projection import ground_distance_m
 
@@ -196,7 +197,7 @@ def start(draft: Draft, incident_id: str) -> None:
         _relieve(draft, incident.distress_of)
         notify_command(draft, incident_id, incident.category)
     require_if_always(draft, incident_id)
-    fill(draft, incident_id)
+    fill_first(draft, incident_id)
 
 
 def _finder(draft: Draft, alert: Alert) -> str | None:

@@ -20,6 +20,7 @@ from xiaohe.dispatch.prediction import gap_m, look_at_progress, predict_by_posit
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.reinforcement import require_backup
 from xiaohe.dispatch.state import Incident, Order
+from xiaohe.dispatch.swapping import make_way, withdraw_seconds
 from xiaohe.dispatch.windows import settle
 
 TO_AN_ORDER = frozenset({"accept", "decline", "en_route", "arrive", "request_backup", "complete"})
@@ -165,6 +166,7 @@ def accept(draft: Draft, incident_id: str, dispatch_id: str, *, implied: bool = 
     incident = draft.incident(incident_id)
     if order.acting == "primary":
         settle(draft, incident_id, ACCEPT)
+        make_way(draft, incident_id, order)
     draft.emit(
         f.MemberAccepted(
             incident_id=incident_id,
@@ -204,6 +206,7 @@ def set_out(draft: Draft, incident_id: str, dispatch_id: str, *, implied: bool =
             implied=implied,
         )
     )
+    withdraw_seconds(draft, incident_id, dispatch_id)
     if order.state == "ordered" and not implied:
         _watch(draft, incident_id, dispatch_id)
 

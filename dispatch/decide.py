@@ -17,10 +17,11 @@ from xiaohe.dispatch.draft import Draft, Refused
 from xiaohe.dispatch.eligibility import exclusion
 from xiaohe.dispatch.evolve import Stamp, evolve
 from xiaohe.dispatch.falling_due import wake
-from xiaohe.dispatch.filling import fill_wanting
 from xiaohe.dispatch.inputs import Alert, Fix, MemberAction, OperatorAction, Received, WakeUp
 from xiaohe.dispatch.operators import take_operator_action
 from xiaohe.dispatch.state import AreaState
+from xiaohe.dispatch.swapping import passes_by
+from xiaohe.dispatch.together import fill_wanting
 from xiaohe.dispatch.tracking import concerns, follow
 from xiaohe.dispatch.world import World
 
@@ -107,7 +108,7 @@ def decide_fix(
     """
     fix = received.body
     assert isinstance(fix, Fix), "only a fix is decided here"
-    if not concerns(state, member_id, fix):
+    if not concerns(state, member_id, fix) and not passes_by(state, world, member_id, fix):
         return None
 
     def rule(draft: Draft) -> None:

@@ -6,6 +6,7 @@ The fold decides nothing and looks at nothing but its arguments. It is the only 
 
 from __future__ import annotations  # rpds maps cannot be subscripted at run time
 
+from bisect import insort
 from dataclasses import replace
 
 from msgspec import Struct
@@ -28,6 +29,7 @@ from xiaohe.dispatch.state import (
     Incident,
     Order,
     SeenAlert,
+    Starting,
     Timeline,
 )
 
@@ -120,6 +122,7 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
     """Keep an incident, and every look-up of the area that follows from it."""
     before = state.incidents.get(incident.incident_id)
     holding, order_incident = state.holding, state.order_incident
+    served_ms = state.served_ms
     if before is None or before.orders is not incident.orders:
         known = {o.dispatch_id: o for o in before.orders} if before is not None else {}
         for order in incident.orders:
@@ -134,6 +137,7 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
                 holding = holding.insert(order.member_id, held)
             elif not order.is_open and old is not None and old.is_open:
                 holding = holding.remove(order.member_id)
+            served_ms = served_after(served_ms, old, order)
     return replace(
         state,
         incidents=state.incidents.insert(incident.incident_id, incident),
@@ -141,12 +145,65 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
         order_incident=order_incident,
         live_by_road=_by_road(state, before, incident),
         distressed=_distressed(state, incident),
+        served_ms=served_ms,
+        starting=_starting(state, incident),
         wanting=(
             state.wanting.insert(incident.incident_id, incident.priority)
             if incident.due_ms("retry") is not None
             else state.wanting.discard(incident.incident_id)
         ),
     )
+
+
+def served_after(
+    served_ms: HashTrieMap[str, tuple[int, ...]], old: Order | None, new: Order | None
+) -> HashTrieMap[str, tuple[int, ...]]:
+    """Give the ends of orders that members had taken after one order became another, or was
+    forgotten; one that is taken up again has not ended."""
+    was_ms, now_ms = (_done_ms(order) for order in (old, new))
+    if was_ms == now_ms:
+        return served_ms
+    order = new or old
+    assert order is not None, "what ended was an order"
+    ends = list(served_ms.get(order.member_id, ()))
+    if was_ms is not None:
+        ends.remove(was_ms)
+    if now_ms is not None:
+        insort(ends, now_ms)
+    if not ends:
+        return served_ms.remove(order.member_id)
+    return served_ms.insert(order.member_id, tuple(ends))
+
+
+def _done_ms(order: Order | None) -> int | None:
+    taken = order is not None and (order.accepted_ms is not None or not order.offered)
+    return order.ended_ms if order is not None and taken else None
+
+
+def _starting(state: AreaState, incident: Incident) -> tuple[Starting, ...]:
+    incident_id = incident.incident_id
+    now = _start_of(incident)
+    was = next((s for s in state.starting if s.incident_id == incident_id), None)
+    if now == was:
+        return state.starting
+    others = [s for s in state.starting if s.incident_id != incident_id]
+    mine = [] if now is None else [now]
+    return tuple(sorted((*others, *mine), key=lambda start: start.incident_id))
+
+
+def _start_of(incident: Incident) -> Starting | None:
+    ways_s = [
+        order.eta_s
+        for order in incident.orders
+        if order.acting == "primary"
+        and order.state in {"ordered", "accepted"}
+        and order.eta_s is not None
+    ]
+    place = incident.place
+    if place is None or not ways_s or not incident.is_live:
+        return None
+    off_road_m = incident.off_road_m or 0.0
+    return Starting(incident.incident_id, place.lon, place.lat, off_road_m, max(ways_s))
 
 
 def _distressed(state: AreaState, incident: Incident) -> frozenset[str]:
@@ -285,6 +342,7 @@ def _dispatched(
         distance_m=fact.distance_m,
         route=fact.route,
         why=fact.why,
+        instead_of=fact.instead_of,
     )
     return revise(
         incident,

@@ -150,6 +150,10 @@ class _OfOrder(_Fact, frozen=True, kw_only=True):
     role: Role
 
 
+OPERATOR_RULE = "operator"
+"""The ``rule`` of an order that a desk gave by hand."""
+
+
 class _Dispatched(_OfOrder, frozen=True, kw_only=True):
     alert_id: str
     accept_by_ms: int
@@ -158,10 +162,11 @@ class _Dispatched(_OfOrder, frozen=True, kw_only=True):
     distance_m: float | None
     route: tuple[str, ...] = ()
     why: Why
+    instead_of: str | None = None
 
 
 class MemberDispatched(_Dispatched, tag="member.dispatched", frozen=True, kw_only=True):
-    """A primary was ordered to go."""
+    """A primary was ordered to go; ``instead_of`` an order that it replaces once accepted."""
 
 
 class BackupDispatched(_Dispatched, tag="backup.dispatched", frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from xiaohe.dispatch.ladder import climb, notify_command
 from xiaohe.dispatch.prediction import look_at_progress, predict_by_silence
 from xiaohe.dispatch.reinforcement import require_backup
 from xiaohe.dispatch.state import Incident, Order
+from xiaohe.dispatch.swapping import follow_start
 from xiaohe.dispatch.windows import write_missed
 
 PROGRESS_AGAIN_S = 10.0
@@ -85,6 +86,8 @@ def _of_order(draft: Draft, name: str, incident: Incident, order: Order) -> None
             assert name == PROGRESS, f"an order has no deadline {name}"
             if not order.predicted_late and not predict_by_silence(draft, incident_id, order):
                 look_at_progress(draft, incident_id, dispatch_id, PROGRESS_AGAIN_S)
+            if order.state == "accepted":
+                follow_start(draft, incident_id, dispatch_id)
     fill(draft, incident_id)
 
 

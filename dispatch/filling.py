@@ -7,10 +7,9 @@ again whenever somebody becomes free and at least every ``retry_s``.
 """
 
 from xiaohe.dispatch import facts as f
-from xiaohe.dispatch.choice import EVERYBODY_MAX, Chosen, Nobody, choose
+from xiaohe.dispatch.choice import Chosen, Nobody, choose
 from xiaohe.dispatch.deadlines import LAPSE, NO_SHOW, OFFER, RETRY, of_order
 from xiaohe.dispatch.draft import Draft, after
-from xiaohe.dispatch.eligibility import is_on_duty
 from xiaohe.dispatch.ids import aid_alert_id_of, dispatch_id_of
 from xiaohe.dispatch.ladder import notify_command
 from xiaohe.dispatch.lifecycle import OrderEnd, Role
@@ -23,9 +22,6 @@ AID_SOURCE = "mutual-aid"
 
 LATE_WAY_FACTOR = 1.5
 """Of an order given after the arrival window: how much longer than estimated the way may take."""
-
-FILLED_AGAIN_MAX = 32
-"""Incidents looked at when somebody becomes free; the rest wait for their own retry."""
 
 
 def fill(draft: Draft, incident_id: str) -> None:
@@ -42,29 +38,10 @@ def fill(draft: Draft, incident_id: str) -> None:
         _nobody_can_go(draft, incident_id, nobody)
 
 
-def fill_wanting(draft: Draft) -> None:
-    """Decide the incidents that lack somebody again, the most urgent and oldest first."""
-    incidents = [draft.state.incidents[i] for i in draft.state.wanting]
-    incidents.sort(key=lambda i: (i.priority, i.received_ms, i.incident_id))
-    for incident in incidents[:FILLED_AGAIN_MAX]:
-        if not _anybody_is_free(draft):
-            return
-        fill(draft, incident.incident_id)
-
-
-def _anybody_is_free(draft: Draft) -> bool:
-    """Tell whether there is anybody to choose from at all; a large area always has somebody."""
-    members = draft.world.members(draft.state.area_id)
-    return len(members) > EVERYBODY_MAX or any(
-        member_id not in draft.state.holding
-        and is_on_duty(draft.state, draft.world, member_id, draft.at_ms)
-        for member_id in members
-    )
-
-
 def lacking(incident: Incident, role: Role) -> int:
     """Count the members of a role who are still to be asked."""
-    mine = incident.open_orders(role)
+    # Who only stands by to replace somebody comes on top of those who are wanted.
+    mine = [o for o in incident.open_orders(role) if not incident.is_second(o)]
     if role == "backup":
         # Its offer stays the only one until it is answered or lapses: reinforcement is one at a
         # time unless more are asked for. A first responder is never waited for so long.
@@ -89,8 +66,10 @@ def _fill_role(draft: Draft, incident_id: str, role: Role) -> Nobody | None:
     return None
 
 
-def order(draft: Draft, incident_id: str, role: Role, chosen: Chosen) -> str:
-    """Order a member to go; give the dispatch_id."""
+def order(
+    draft: Draft, incident_id: str, role: Role, chosen: Chosen, instead_of: str | None = None
+) -> str:
+    """Order a member to go, perhaps to replace another order; give the dispatch_id."""
     incident = draft.incident(incident_id)
     rules = draft.rules(incident)
     dispatch_id = dispatch_id_of(incident_id, incident.attempts + 1)
@@ -112,6 +91,7 @@ def order(draft: Draft, incident_id: str, role: Role, chosen: Chosen) -> str:
             distance_m=chosen.distance_m,
             route=chosen.route,
             why=chosen.why,
+            instead_of=instead_of,
         )
     )
     if role == "primary" and offer_by_ms < lapse_ms:
@@ -151,7 +131,7 @@ def stand_down_surplus(draft: Draft, incident_id: str, role: Role) -> None:
     mine = incident.open_orders(role)
     if sum(o.is_taken for o in mine) >= wanted(incident, role):
         for surplus in mine:
-            if not surplus.is_taken:
+            if not surplus.is_taken and not incident.is_second(surplus):
                 stand_down(draft, incident_id, surplus, "accepted_by_another")
 
 

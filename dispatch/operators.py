@@ -11,6 +11,7 @@ from xiaohe.dispatch.alerts import attach, decide_again, enough_for, relocated, 
 from xiaohe.dispatch.choice import ETA_DECIMALS, Chosen
 from xiaohe.dispatch.deadlines import LADDER
 from xiaohe.dispatch.draft import Draft, Refused, after
+from xiaohe.dispatch.facts import OPERATOR_RULE
 from xiaohe.dispatch.filling import fill, lacking, order, stand_down, stand_down_all
 from xiaohe.dispatch.inputs import Label, OperatorAction, Position
 from xiaohe.dispatch.ladder import go_on_climbing
@@ -24,8 +25,6 @@ from xiaohe.dispatch.windows import begin
 from xiaohe.geo.datum import to_wgs84
 
 _T = TypeVar("_T")
-
-OPERATOR_RULE: Final = "operator"
 
 
 class UpdateFields(Struct, frozen=True):

@@ -30,6 +30,11 @@ DURATIONS = (
     "brigade_leader_s",
     "duplicate_s",
     "callback_s",
+    "joint_s",
+    "joint_gain_s",
+    "even_s",
+    "swap_gain_s",
+    "swap_again_s",
 )
 """The fields of Rules that a faster clock divides."""
 
@@ -73,6 +78,12 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     off_road_max_m: Metres
     forces: tuple[str, ...]
     callback_s: Seconds
+    joint_s: Seconds
+    joint_gain_s: Seconds
+    even_s: Seconds
+    swap_gain_s: Seconds
+    swap_again_s: Seconds
+    swap_max: Annotated[int, Meta(ge=0, le=10)]
 
 
 class _Entry(Struct, frozen=True, forbid_unknown_fields=True):

@@ -73,15 +73,23 @@ class Ranking:
 
 
 def ranked(
-    state: AreaState, world: World, incident: Incident, rules: Rules, at_ms: int, count: int
+    state: AreaState,
+    world: World,
+    incident: Incident,
+    rules: Rules,
+    at_ms: int,
+    count: int,
+    *,
+    reach: float = RUNNERS_UP_REACH,
 ) -> Ranking:
-    """Rank the members who may go to an incident: at least ``count`` of them, if there are.
+    """Rank the members who may go to an incident: at least ``count`` of them, if there are so
+    many within the window, or within ``reach`` times the way of the nearest.
 
     Those of the road who are in time come first, owners before the squad, then all others; each by
     (travel time, member_id).
     """
     assert count > 0, "a ranking of nobody answers nothing"
-    return _Search(state, world, incident, rules, at_ms, count).ranking()
+    return _Search(state, world, incident, rules, at_ms, count, reach).ranking()
 
 
 class _Search:
@@ -95,9 +103,10 @@ class _Search:
         rules: Rules,
         at_ms: int,
         count: int,
+        reach: float,
     ) -> None:
         self.state, self.world, self.incident, self.rules = state, world, incident, rules
-        self.count = count
+        self.count, self.reach = count, reach
         self.eligibility = Eligibility(state, world, incident, rules, at_ms)
         self.nearest_rule = NEAREST if incident.origin is None else MUTUAL_AID
         # A call for help and a neighbour's call for aid go by time alone.
@@ -189,7 +198,7 @@ class _Search:
             if len(self.options) >= self.count:
                 return True
             nearest_s = min(option.eta_s for option in self.options)
-            return next_s > max(self.found.in_time_s, RUNNERS_UP_REACH * nearest_s)
+            return next_s > max(self.found.in_time_s, self.reach * nearest_s)
         if len(self.options) < self.count or self.owners_left:
             return False
         return self._has(OWNER) or self._has(TEAM) or self.fit_team <= self.seen

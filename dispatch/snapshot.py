@@ -13,7 +13,7 @@ import msgspec
 from rpds import HashTrieMap
 
 from xiaohe.dispatch.alerts import REMEMBERED_MS
-from xiaohe.dispatch.evolve import put_incident
+from xiaohe.dispatch.evolve import put_incident, served_after
 from xiaohe.dispatch.state import AreaState, DutyWord, Incident, SeenAlert
 
 AREA: Final = "area"
@@ -29,11 +29,13 @@ def pruned(state: AreaState, now_ms: int) -> AreaState:
     """Give the state without what is older than the topics' retention."""
     since_ms = now_ms - REMEMBERED_MS
     incidents, order_incident = state.incidents, state.order_incident
+    served_ms = state.served_ms
     for incident_id, incident in state.incidents.items():
         if not incident.is_live and _last_ms(incident) < since_ms:
             incidents = incidents.remove(incident_id)
             for order in incident.orders:
                 order_incident = order_incident.remove(order.dispatch_id)
+                served_ms = served_after(served_ms, order, None)
     alerts = state.alerts
     for alert_id, seen in state.alerts.items():
         if seen.received_ms < since_ms and seen.incident_id not in incidents:
@@ -53,6 +55,7 @@ def pruned(state: AreaState, now_ms: int) -> AreaState:
         alerts=alerts,
         actions=actions,
         duty=duty,
+        served_ms=served_ms,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 from rpds import HashTrieMap
 
-from xiaohe.dispatch.facts import Responsible, Why
+from xiaohe.dispatch.facts import OPERATOR_RULE, Responsible, Why
 from xiaohe.dispatch.inputs import AidOrigin, Position
 from xiaohe.dispatch.lifecycle import LIVE, IncidentState, OrderEnd, OrderState, Role
 
@@ -23,6 +23,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     takes the place of a primary who never came. ``offered`` is false for a member who found the
     incident: nobody was asked, so no order is published. ``asked_on`` says that the offer is old
     enough for the next member to be asked as well, ``barred`` that a person took the member off.
+    ``instead_of`` names an order that this one is to replace.
     """
 
     dispatch_id: str
@@ -44,6 +45,7 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     eta_s: float | None = None
     distance_m: float | None = None
     gap_m: float | None = None
+    instead_of: str | None = None
     route: tuple[str, ...] = ()
     why: Why | None = None
     accepted_ms: int | None = None
@@ -60,6 +62,11 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_taken(self) -> bool:
         """The member has accepted and not ended it."""
         return self.state in {"accepted", "en_route", "arrived"}
+
+    @property
+    def is_by_hand(self) -> bool:
+        """A desk gave it, so the engine does not give it otherwise."""
+        return self.why is not None and self.why.rule == OPERATOR_RULE
 
 
 class Deadline(Struct, frozen=True):
@@ -160,6 +167,15 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Give the orders that bind a member, of one role or of both."""
         return tuple(o for o in self.orders if o.is_open and acting in {None, o.acting})
 
+    def is_second(self, order: Order) -> bool:
+        """Tell whether an offer only stands by: it is to replace an order that is still open."""
+        first = None if order.instead_of is None else self.order(order.instead_of)
+        return first is not None and first.is_open
+
+    def seconds_of(self, dispatch_id: str) -> tuple[Order, ...]:
+        """Give the offers that stand by to replace an order."""
+        return tuple(o for o in self.orders if o.is_open and o.instead_of == dispatch_id)
+
     def due_ms(self, name: str) -> int | None:
         """Give when the deadline of this name is due, or None where it is not open."""
         return next((d.due_ms for d in self.deadlines if d.name == name), None)
@@ -179,6 +195,19 @@ class DutyWord(Struct, frozen=True):
     on_duty: bool
     until_ms: int | None
     device_ids: tuple[str, ...] = ()
+
+
+class Starting(Struct, frozen=True):
+    """Where somebody was ordered to who has not set out, and how far away the farthest was then.
+
+    Enough to tell at once, for nearly every fix of a moving fleet, that it changes nothing.
+    """
+
+    incident_id: str
+    lon: float
+    lat: float
+    off_road_m: float
+    eta_s: float
 
 
 class Holding(Struct, frozen=True):
@@ -210,3 +239,7 @@ class AreaState:
     """Members whose own alarm is open: they go nowhere."""
     wanting: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     """Live incidents that lack somebody, with their priority."""
+    starting: tuple[Starting, ...] = ()
+    """Live incidents that somebody was ordered to who has not set out, by their ids."""
+    served_ms: HashTrieMap[str, tuple[int, ...]] = field(default_factory=HashTrieMap)
+    """When each member's orders ended that they had taken, the oldest first."""

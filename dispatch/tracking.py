@@ -17,6 +17,7 @@ from xiaohe.dispatch.ids import alarm_alert_id_of
 from xiaohe.dispatch.inputs import Alert, Fix, Position
 from xiaohe.dispatch.prediction import predict_by_position
 from xiaohe.dispatch.state import AreaState, Holding, Incident, Order
+from xiaohe.dispatch.swapping import Places, follow_start, may_take_over, passing
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.dispatch.world import World
 from xiaohe.geo.projection import ground_distance_m
@@ -35,7 +36,8 @@ ALARM_AGE_MAX_MS: Final = 3_600_000
 
 
 def concerns(state: AreaState, member_id: str, fix: Fix) -> bool:
-    """Tell whether anything can follow from a fix: nearly always nothing does."""
+    """Tell whether anything can follow from a fix, but that its member takes over from somebody
+    (``passes_by``): nearly always nothing does."""
     return member_id in state.holding or fix.alarm in DISTRESS_ALARMS or len(state.wanting) > 0
 
 
@@ -46,16 +48,19 @@ def concerned(
     member_ids: Sequence[str | None],
     alarms: Sequence[str | None] | None,
     since: int,
+    places: Places | None = None,
 ) -> Iterator[int]:
     """Give the places, from ``since`` on and in order, of the fixes that may lead to a decision.
 
     Of many fixes at once, by whose they are (None: nobody's) and what they alarm of (None: none
     of them of anything). A fix that is passed over has no order to follow and no alarm, and no
-    incident waits that its member could be sent to, wherever they are.
+    incident waits that its member could be sent to, wherever they are; nor are they near where
+    somebody was ordered to who has not set out. ``places`` are all fixes' lon and lat.
     """
-    places = range(since, len(member_ids))
+    near = None if places is None or not state.starting else passing(state, world, *places)
+    numbers = range(since, len(member_ids))
     holders = set(member_ids).intersection(state.holding)
-    if alarms is None and not holders and not state.wanting:
+    if alarms is None and not holders and not state.wanting and near is None:
         return iter(())
 
     def is_concerned(at: int) -> bool:
@@ -64,9 +69,11 @@ def concerned(
             return False
         if member_id in holders or (alarms is not None and alarms[at] in DISTRESS_ALARMS):
             return True
+        if near is not None and near[at]:
+            return True
         return len(state.wanting) > 0 and _is_wanted(state, world, member_id, at_ms)
 
-    return filter(is_concerned, places)
+    return filter(is_concerned, numbers)
 
 
 def _is_wanted(state: AreaState, world: World, member_id: str, at_ms: int) -> bool:
@@ -88,6 +95,8 @@ def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:
     held = draft.state.holding.get(member_id)
     if held is not None:
         _follow_order(draft, held, fix, moved=moved)
+    elif moved:
+        may_take_over(draft, member_id, fix)
 
 
 def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:
@@ -112,6 +121,8 @@ def _follow_order(draft: Draft, held: Holding, fix: Fix, *, moved: bool) -> None
     incident = draft.incident(incident_id)
     order = incident.order(dispatch_id)
     assert order is not None, "a held order is in its incident"
+    if moved and order.state in {"ordered", "accepted"}:
+        follow_start(draft, incident_id, dispatch_id)
     if order.state not in {"accepted", "en_route"}:
         return
     if _has_dwelt(draft, incident, order, fix, moved=moved):

@@ -242,7 +242,8 @@ class AreaEngine:
         def deciding(since: int) -> Iterator[int]:
             if raw.replayed:
                 return iter(())
-            return concerned(area.state, area.world, at_ms, whose, fixes.alarms, since)
+            where = (fixes.lon, fixes.lat)
+            return concerned(area.state, area.world, at_ms, whose, fixes.alarms, since, where)
 
         begin, end = 0, len(fixes)
         following = deciding(begin)

@@ -70,6 +70,7 @@ GROUPS = {
             "stream": "Alert to order, and positions, through the one-machine Kafka.",
             "geo": "A whole choice, beside stores of positions, up to a million members.",
             "matching": "How often a fix is put on the right road, beside plain snapping.",
+            "bursts": "Alerts at once, few members free: on time, beside greedy and the optimum.",
         },
     ),
 }

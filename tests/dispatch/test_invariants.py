@@ -16,8 +16,9 @@ from tests.dispatch.town import NOON_MS, Town
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.decide import Decision, fold
-from xiaohe.dispatch.evolve import put_incident
+from xiaohe.dispatch.evolve import Stamp, evolve, put_incident
 from xiaohe.dispatch.filling import lacking
+from xiaohe.dispatch.inputs import Fix
 from xiaohe.dispatch.lifecycle import LIVE
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.snapshot import from_rows, rows
@@ -50,7 +51,7 @@ class AnyStory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.town = Town(BRIGADE, rules=RULES)
-        self.began = self.town.state
+        self.began = self.folded = self.town.state
         self.checked = 0
         self.seqs: Counter[str] = Counter()
         self.before: dict[str, Incident] = {}
@@ -111,6 +112,45 @@ class AnyStory(RuleBasedStateMachine):
         """A tracker reports."""
         self.town.now_ms += 1
         self.town.member(who).moves_to(place)
+
+    @rule(
+        n=numbers,
+        spots=st.permutations(["a", "b", "ab@0.3", "be@0.4", "c", "f"]),
+        places=st.lists(st.sampled_from(PLACES[:-1]), min_size=2, max_size=4),
+    )
+    def a_burst(self, n: int, spots: list[str], places: list[str]) -> None:
+        """Everybody is about, and several things are reported while offers are young."""
+        self.town.run_to(self.town.now_ms + 15_000)
+        for who, spot in zip(MEMBERS, spots, strict=True):
+            self.town.now_ms += 1
+            self.town.member(who).declares("on_duty")
+            self.town.member(who).moves_to(spot)
+        for k, place in enumerate(places):
+            self.town.now_ms += 100
+            self.town.alert(f"b{n}{k}", at=place, category=f"kind-{k}", occurred_at="then")
+
+    @precondition(lambda self: self.town.state.starting)
+    @rule(who=members, n=numbers, take=st.booleans())
+    def somebody_comes_by(self, who: str, n: int, take: bool) -> None:
+        """A member is suddenly beside an incident that somebody was ordered to; the first and
+        they answer or not."""
+        starting = self.town.state.starting
+        incident = self.town.state.incidents[starting[n % len(starting)].incident_id]
+        first = next(o for o in incident.orders if o.state in {"ordered", "accepted"})
+        if take and first.state == "ordered":
+            self.town.action(first.member_id, "accept", None, dispatch_id=first.dispatch_id)
+        if incident.place is None:
+            return
+        self.town.now_ms += 15_000
+        self.town.reported_ms = self.town.now_ms
+        for _ in range(2):  # a leap is believed the second time
+            self.town.now_ms += 1
+            here = incident.place
+            fix = Fix(member_id=who, lon=here.lon, lat=here.lat, fix_ms=self.town.now_ms)
+            self.town.take_fix(who, fix)
+        held = self.town.state.holding.get(who)
+        if take and held is not None:
+            self.town.action(who, "accept", None, dispatch_id=held.dispatch_id)
 
     @rule(who=members, alarm=st.sampled_from(["sos", "fall"]))
     def an_alarm(self, who: str, alarm: str) -> None:
@@ -225,6 +265,8 @@ class AnyStory(RuleBasedStateMachine):
             if decision.refusal is not None:
                 assert decision.refusal.reason in {r.value for r in Reason}
             self._ended_before_ordered(decision)
+            self._never_more_accepted_than_needed(self.folded, decision)
+            self.folded = fold(self.folded, decision)
         self.checked = len(self.town.decisions)
 
     def _ended_before_ordered(self, decision: Decision) -> None:
@@ -248,6 +290,16 @@ class AnyStory(RuleBasedStateMachine):
         for incident in self.town.state.incidents.values():
             taken = sum(o.is_taken for o in incident.open_orders("primary"))
             assert taken <= incident.needed
+
+    def _never_more_accepted_than_needed(self, before: AreaState, decision: Decision) -> None:
+        """Not even in the middle of a decision, as the log is read."""
+        stamp, state = Stamp(decision.at_ms, decision.received_ms), before
+        for fact in decision.facts:
+            state = evolve(state, fact, stamp)
+            incident = state.incidents.get(getattr(fact, "incident_id", None) or "")
+            if incident is not None and incident.is_live:
+                taken = sum(o.is_taken for o in incident.open_orders("primary"))
+                assert taken <= incident.needed, fact
 
     @invariant()
     def nothing_open_is_forgotten(self) -> None:
@@ -297,7 +349,7 @@ class AnyStory(RuleBasedStateMachine):
                 (line.backup_required_ms, line.backup_arrived_ms),
                 (line.resolved_ms, line.closed_ms),
             ):
-                assert early is None or late is None or early <= late
+                assert early is None or late is None or early <= late, line
             old = self.before.get(incident.incident_id)
             if old is not None:
                 assert incident.last_seq >= old.last_seq

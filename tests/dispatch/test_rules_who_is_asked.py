@@ -167,6 +167,7 @@ def test_everybody_who_was_passed_over_is_told_with_a_reason() -> None:
     """)
     town.alert("other", at="ab@0.2", category="noise")
     busy = town.asked()
+    town.member(busy[0]).accepts()
     town.member("resting").declares("break")
     town.alert("a1", at="a", skills=("law",))
     told = {c.member_id: c.excluded for c in town.why("goes").candidates}

@@ -82,6 +82,7 @@ class Town:
         self.live = LivePositions(self.roads.snapper)
         self.world = World(policy(rules), self.roster, self.roads, self.live)
         self.state = AreaState(area_id, self.world.policy.mode_of(area_id))
+        self.began = self.state
         self.now_ms = NOON_MS
         self.reported_ms = NOON_MS
         self.decisions: list[Decision] = []

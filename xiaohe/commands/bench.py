@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from xiaohe.bench.bursts import bench_bursts
+from xiaohe.bench.bursts import table as bursts_table
 from xiaohe.bench.geo import SIZES, SMALL, GeoBenchOptions, Size, bench_geo
 from xiaohe.bench.geo_table import table as geo_table
 from xiaohe.bench.matching import bench_matching, rows
@@ -148,4 +150,32 @@ def matching_(
             say_json({"roads": roads.name, **row})
     else:
         say(matching_table(figures))
+    return 0
+
+
+def bursts_(
+    *,
+    rounds: int = 600,
+    seed: int = 1,
+    manhattan: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Measure who is on scene in time when several alerts come at once and few members are free.
+
+    Beside the engine, for the same positions: the nearest in a straight line, the nearest by road
+    one by one, and the most that any assignment could have in time.
+
+    Parameters
+    ----------
+    rounds
+        Bursts played for each row.
+    manhattan
+        A folder with osm/manhattan_network.json.gz and calls/manhattan_requests.csv.gz, for a
+        second city with the requests of a real day.
+    """
+    result = bench_bursts(rounds, seed, manhattan, on_progress=lambda what: note(f"… {what}"))
+    if json:
+        say_json(result)
+    else:
+        say(bursts_table(result))
     return 0
