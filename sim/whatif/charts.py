@@ -14,6 +14,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 
 from xiaohe.dispatch.deadlines import ARRIVE
 from xiaohe.sim.whatif.compare import Played
@@ -28,6 +29,9 @@ ARRIVALS_SHOWN_S: Final = 600.0
 
 SIZE: Final = (6.4, 3.2)
 """Inches; the page scales it."""
+
+HOURS_TOGETHER: Final = 3
+"""Hours of the day that share a bar: of one alone there are too few calls to say anything."""
 
 MEMBERS_SHOWN_MAX: Final = 60
 """Bars that can still be told apart."""
@@ -91,18 +95,20 @@ def on_time_by_hour(played: Sequence[Played], zone: tzinfo) -> str:
     """Draw the share on scene in time by the hour in which the call came."""
 
     def draw(axes: Any) -> None:  # noqa: ANN401 - as above
-        wide = 0.8 / len(played)
+        wide = 0.84 * HOURS_TOGETHER / len(played)
+        begins = range(0, HOURS, HOURS_TOGETHER)
         for n, each in enumerate(played):
-            met: list[list[bool]] = [[] for _ in range(HOURS)]
+            met: dict[int, list[bool]] = {hour: [] for hour in begins}
             for incident in each.result.incidents.values():
                 was = verdict(incident, ARRIVE)
                 if was is not None:
-                    met[_hour(incident.received_ms, zone)].append(was)
-            hours = [hour for hour in range(HOURS) if met[hour]]
+                    hour = _hour(incident.received_ms, zone)
+                    met[hour - hour % HOURS_TOGETHER].append(was)
+            hours = [hour for hour in begins if met[hour]]
             shares = [100 * float(np.mean(met[hour])) for hour in hours]
-            places = [hour + 0.1 + wide * (n + 0.5) for hour in hours]
-            axes.bar(places, shares, wide, color=colour(n), label=each.play.name)
-        axes.set(xlim=(0, HOURS), ylim=(0, 101), xticks=range(0, HOURS + 1, 3),
+            places = [hour + 0.08 * HOURS_TOGETHER + wide * (n + 0.5) for hour in hours]
+            axes.bar(places, shares, 0.9 * wide, color=colour(n), label=each.play.name)
+        axes.set(xlim=(0, HOURS), ylim=(0, 101), xticks=range(0, HOURS + 1, HOURS_TOGETHER),
                  xlabel="hour of the day", ylabel="on scene in time, %")  # fmt: skip
 
     return _svg("hours", draw)
@@ -123,9 +129,10 @@ def workload(played: Sequence[Played]) -> str:
                       label=each.play.name)  # fmt: skip
             axes.fill_between(range(1, len(shares) + 1), shares, step="mid", color=colour(n),
                               alpha=0.12)  # fmt: skip
-        axes.set(xlabel="members, the most bound first", ylabel="of their duty bound, %")
+        axes.set(xlabel="members, the most bound first", ylabel="bound by calls, % of duty")
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=1)
+        axes.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3))
 
     return _svg("work", draw)
 
@@ -170,7 +177,8 @@ def _for_the_page(drawn: str, name: str) -> str:
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     # The page's own fonts; sizes stay.
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     for stand_in, own in COLOURS.items():
         svg = svg.replace(stand_in, own)
     # Without a size of its own it is as wide as the page lets it.

@@ -287,7 +287,7 @@ class Run:
         if now_ms >= self._duty_until_ms:
             self._look_at_shifts(now_ms)
         yield from self._on_duty
-        for member_id in self.state.holding:
+        for member_id in sorted(self.state.holding):
             if not self.world.roster.on_shift(member_id, now_ms):
                 yield self.people[member_id]
 
@@ -476,7 +476,8 @@ class Run:
     def _loads(self) -> dict[str, tuple[Load, ...]]:
         """Give what each member did, by the days on which their orders were given."""
         busy: dict[tuple[str, int], list[tuple[float, bool]]] = {}
-        for incident in self.state.incidents.values():
+        # In a fixed order: sums of floats depend on it.
+        for _, incident in sorted(self.state.incidents.items()):
             for order in incident.orders:
                 day = day_of(self.days, order.ordered_ms)
                 bound_s = 0.0

@@ -217,11 +217,12 @@ def _fewer(
         raise ScenarioError(f"{scenario.name}: the roster has {len(members)} members; for "
                             f"{wanted} give a roster of so many with roster=FILE")  # fmt: skip
 
-    def owned_m(entry: RosterEntry) -> float:
+    def owned_m(entry: RosterEntry) -> int:
         owned = [road.road_id for road in entry.roads if road.role == "owner"]
-        return sum(network.lengths_m[e] for r in owned for e in network.roads.get(r, ()))
+        # Whole metres: two roads drawn alike are alike, whatever the projection's last digits.
+        return round(sum(network.lengths_m[e] for r in owned for e in network.roads.get(r, ())))
 
-    def worth(entry: RosterEntry) -> tuple[bool, float]:
+    def worth(entry: RosterEntry) -> tuple[bool, int]:
         return entry.rank != "member", owned_m(entry)
 
     # Sorting is stable: of equals the lower member_id stays.

@@ -26,7 +26,6 @@ from xiaohe.sim.whatif.compare import Comparison, Play, Played, Progress, at_rat
 from xiaohe.sim.whatif.demand import MADE_UP, Call, Rates, draw_calls, midnight_ms
 from xiaohe.sim.whatif.figures import FAIRNESS_KEY, FIGURES, Estimate
 from xiaohe.sim.whatif.files import read_calls, read_rates
-from xiaohe.sim.whatif.report import write_report
 from xiaohe.sim.whatif.run import Setting
 from xiaohe.sim.whatif.scenario import (
     AS_IT_IS,
@@ -142,6 +141,9 @@ def simulate(
     if comparison.cut_short:
         note("note: ended early: the figures are of what was played by then")
     if html is not None:
+        # Drawing is loaded only where something is drawn.
+        from xiaohe.sim.whatif.report import write_report  # noqa: PLC0415
+
         write_report(html, comparison, notes)
         note(f"report written to {html}")
     if json:
