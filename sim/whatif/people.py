@@ -8,7 +8,7 @@ scenario, whoever it is, so that scenarios differ by what was changed and not by
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp
 from random import Random
 from typing import Final, Literal
@@ -85,21 +85,21 @@ class Beat:
     """A round that leads back to where it began; one place alone is standing there."""
 
     ways: tuple[Way, ...]
+    round_s: float = field(init=False)
+    """How long one round takes."""
+
+    def __post_init__(self) -> None:
+        """Add up once what is asked for at every look."""
+        object.__setattr__(self, "round_s", sum(way.seconds for way in self.ways))
 
     @property
     def begin(self) -> LonLat:
         """Where the round begins and ends."""
         return self.ways[0].points[0]
 
-    @property
-    def round_s(self) -> float:
-        """How long one round takes."""
-        return sum(way.seconds for way in self.ways)
-
     def at(self, passed_s: float) -> LonLat:
         """Give where one is after so many seconds of walking it round and round."""
-        round_s = self.round_s
-        left_s = passed_s % round_s if round_s > 0 else 0.0
+        left_s = passed_s % self.round_s if self.round_s > 0 else 0.0
         for way in self.ways:
             if left_s <= way.seconds:
                 return way.at(left_s)

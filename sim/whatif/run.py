@@ -153,6 +153,7 @@ class Run:
         for entry in sorted(setting.roster, key=lambda each: each.member_id):
             member = roster.put(entry)
             self.people[entry.member_id] = Person(entry, self._beat_of(entry), beat_ms=self.days[0])
+            self._live.enrol(entry.member_id, entry.travel_mode)
             if member.post is not None:
                 self._live.set_post(entry.member_id, member.post.lon, member.post.lat)
         self.world = World(setting.policy, roster, setting.roads, self._live)
@@ -379,19 +380,20 @@ class Run:
                 self._after(n * every_s, lambda: self._report(person, errand))
 
     def _way_to(self, person: Person, errand: Errand) -> tuple[Way, Site | None]:
-        """Give the quickest way to the scene, read off the travel times that the engine has."""
+        """Give the quickest way to the scene, and the access to it."""
         incident = self.state.incidents[errand.incident_id]
-        here = person.place(self.clock.now_ms)
         assert incident.place is not None, "nobody is sent to no place"
         site = self.setting.roads.site(incident.place, incident.road_id)
+        return self._way(person, site, errand.plan.pace), site
+
+    def _way(self, person: Person, site: Site | None, pace: float) -> Way:
+        """Give a member's quickest way, read off the travel times that the engine keeps."""
+        here = person.place(self.clock.now_ms)
         start = self.setting.streets.site(here, person.mode)
         if site is None or start is None:
-            return standing(here), site
-        travel = self.setting.roads.travel_field(site, person.mode, frozenset())
-        legs = travel.legs(start.spot)
-        if not legs:
-            return standing(here), site
-        return self.setting.streets.way_along(legs, site, errand.plan.pace), site
+            return standing(here)
+        legs = self.setting.roads.travel_field(site, person.mode, frozenset()).legs(start.spot)
+        return self.setting.streets.way_along(legs, site, pace) if legs else standing(here)
 
     def _be_there(self, person: Person, errand: Errand) -> None:
         if person.errand is not errand:
@@ -427,11 +429,8 @@ class Run:
         person.errand = None
         if person.way is None:
             return
-        here = person.place(now_ms)
-        way = self.setting.streets.way(
-            here, person.beat.begin, person.mode, self.setting.habits.patrol_pace
-        )
-        person.go(way or standing(here), now_ms)
+        begin = self.setting.roads.site(Position(*person.beat.begin), None)
+        person.go(self._way(person, begin, self.setting.habits.patrol_pace), now_ms)
 
     # --- what is seen beside
 
