@@ -8,13 +8,13 @@ them; the modes' stretches are laid over each other.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from heapq import heappop, heappush
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xiaohe.geo.geometry import Spot
+from xiaohe.geo.heap import heap_pop, heap_push
 from xiaohe.geo.kernels import kernel
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import Mode
@@ -71,31 +71,37 @@ def _times_s(
             reached_s = share * along_s if share else 0.0
             times_s[node] = min(times_s[node], reached_s)
     times_s[times_s > within_s] = np.inf
-    tail = graph.tail.astype(np.int64)  # the compiled heap holds one sort of integers
-    _spread(graph.ptr, tail, graph.arc, graph.forward_s, graph.backward_s, times_s, within_s)
+    # Each arc offers a node once at most, and each node may be one that it begins at.
+    room = len(graph.tail) + network.node_count
+    heap = np.empty((room, 2)), np.empty(room, dtype=np.int64)
+    arcs = graph.ptr, graph.tail, graph.arc
+    _spread(arcs, (graph.forward_s, graph.backward_s), times_s, within_s, heap)
     return times_s
 
 
 @kernel
 def _spread(
-    ptr: NDArray[np.int64],
-    tail: NDArray[np.int64],
-    arc: NDArray[np.int32],
-    forward_s: NDArray[np.float64],
-    backward_s: NDArray[np.float64],
+    arcs: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]],
+    along_s: tuple[NDArray[np.float64], NDArray[np.float64]],
     times_s: NDArray[np.float64],
     within_s: float,
+    heap: tuple[NDArray[np.float64], NDArray[np.int64]],
 ) -> None:
     """Grow the times from the nodes that have one (Dijkstra), in place.
 
-    An arc that enters a node names the edge by which one also leaves it, the other way.
+    An arc that enters a node names the edge by which one also leaves it, the other way. The heap
+    is room to work in.
     """
-    frontier = [(0.0, 0) for _ in range(0)]
+    ptr, tail, arc = arcs
+    forward_s, backward_s = along_s
+    reals, numbers = heap
+    waiting = 0
     for node in range(len(times_s)):
         if times_s[node] <= within_s:
-            heappush(frontier, (times_s[node], node))
-    while len(frontier) > 0:
-        time_s, node = heappop(frontier)
+            waiting = heap_push(reals, numbers, waiting, times_s[node], node, 0.0)
+    while waiting > 0:
+        time_s, node = reals[0, 0], numbers[0]
+        waiting = heap_pop(reals, numbers, waiting)
         if time_s > times_s[node]:
             continue
         for i in range(ptr[node], ptr[node + 1]):
@@ -104,7 +110,7 @@ def _spread(
             next_s = time_s + step_s
             if next_s <= within_s and next_s < times_s[tail[i]]:
                 times_s[tail[i]] = next_s
-                heappush(frontier, (next_s, tail[i]))
+                waiting = heap_push(reals, numbers, waiting, next_s, tail[i], 0.0)
 
 
 def _reached(

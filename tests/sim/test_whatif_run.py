@@ -8,6 +8,7 @@ import pytest
 
 from tests.sim.brigades import (
     CLOCKWORK,
+    POLICY,
     START_MS,
     busy_town,
     call,
@@ -19,6 +20,7 @@ from tests.sim.brigades import (
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.decide import Decision
 from xiaohe.dispatch.lifecycle import LIVE
+from xiaohe.dispatch.policy import load_policy
 from xiaohe.sim.habits import HABITS, Delay
 from xiaohe.sim.whatif.clock import Clock
 from xiaohe.sim.whatif.figures import between_s, verdict
@@ -116,7 +118,8 @@ def test_nobody_is_lost() -> None:
 def test_calls_that_nobody_can_take_are_counted_as_open() -> None:
     """With nobody on duty a call ends open, is never on time, and is not forgotten."""
     off = member("m1", "a", shifts=[])
-    result = play(setting(off, cover_every_s=0), [call("x", 79_000, "b")])
+    seldom = load_policy(b"rules: [{set: {retry_s: 600}}]", base=POLICY)
+    result = play(setting(off, cover_every_s=0, policy=seldom), [call("x", 79_000, "b")])
     assert (result.open, result.forgotten) == (1, 0)
     incident = only(result)
     assert verdict(incident, "accept") is False
