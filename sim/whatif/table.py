@@ -113,4 +113,5 @@ def footnote(comparison: Comparison) -> str:
     )
     times = comparison.times_real_time
     fast = "" if times is None else f" Played at {times:,.0f} × real time."
-    return f"{comparison.days} days, seed {comparison.seed}. {sure}{fast}"
+    early = ", ended early" if comparison.cut_short else ""
+    return f"{comparison.days} days{early}, seed {comparison.seed}. {sure}{fast}"
