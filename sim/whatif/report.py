@@ -43,11 +43,6 @@ class Dot:
     title: str
 
 
-def write_report(path: Path, comparison: Comparison, notes: Sequence[str]) -> None:
-    """Write the report. Raises OSError where the file cannot be written."""
-    path.write_text(render(comparison, notes), encoding="utf-8")
-
-
 def render(comparison: Comparison, notes: Sequence[str]) -> str:
     """Give the report as HTML."""
     environment = jinja2.Environment(

@@ -86,6 +86,7 @@ def test_an_impossible_number_is_unusable(
         (("--scenarios", "none.yaml"), "none.yaml"),
         (("--roster", "none.json"), "none.json"),
         (("--start", "soon"), "YYYY-MM-DD"),
+        (("--html", "no/such/folder/r.html"), "there is no folder"),
         (("--area", "atlantis"), "atlantis"),
         (("--scenario", "x:members=51"), "roster=FILE"),
         (("--scenario", "x:move=nobody>here"), "no squad"),

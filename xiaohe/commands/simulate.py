@@ -36,6 +36,7 @@ from xiaohe.sim.whatif.scenario import (
     read_scenarios,
 )
 from xiaohe.sim.whatif.table import comparison_table
+from xiaohe.whole_file import check_writable, write_whole
 
 PLACES = PACKAGE / "data" / "places.geojson"
 
@@ -131,6 +132,8 @@ def simulate(
     wanted = [*(read_scenarios(scenarios) if scenarios else ()), *map(parse_scenario,
                                                                      scenario or ())]  # fmt: skip
     _check(wanted, calls, rates, per_day)
+    if html is not None:
+        check_writable(html)
     town = _Town(roads or ROADS, roster or ROSTER, policy, area)
     demand = _Demand(town, seed, days, calls, _rates(rates, per_day), _date(start))
     plays = [_play(town, demand, each, fix_interval_s) for each in (Scenario(AS_IT_IS), *wanted)]
@@ -142,9 +145,9 @@ def simulate(
         note("note: ended early: the figures are of what was played by then")
     if html is not None:
         # Drawing is loaded only where something is drawn.
-        from xiaohe.sim.whatif.report import write_report  # noqa: PLC0415
+        from xiaohe.sim.whatif.report import render  # noqa: PLC0415
 
-        write_report(html, comparison, notes)
+        write_whole(html, render(comparison, notes).encode())
         note(f"report written to {html}")
     if json:
         say_json(_summary(comparison))
