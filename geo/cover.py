@@ -1,109 +1,143 @@
-"""How much of the roads can be reached in time: the cover that members leave behind.
+"""How much of the roads is covered: what share of their length somebody can reach in time.
 
-One search grows forward from all members of a travel mode at once, from where each stands along
-the piece of road they stand on, one-ways heeded; what it reaches within the time is added up by
-length, partial pieces by their share.
+One bounded search outwards a travel mode, from all members of that mode at once and in the
+direction of travel (a dispatch goes the other way round, towards the scene). What is reached of
+each edge is the start of it, the end of it, and, where a member stands on it, a stretch around
+them; the modes' stretches are laid over each other.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
-from math import inf
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 
 from xiaohe.geo.geometry import Spot
-from xiaohe.geo.network import ModeGraph, Network
+from xiaohe.geo.heap import heap_pop, heap_push
+from xiaohe.geo.kernels import kernel
+from xiaohe.geo.network import Network
 from xiaohe.geo.roads import Mode
 
-NO_TIME_S = 1e-9
-"""Instead of no time at all, which a sparse matrix would take for no arc."""
+Stretch = tuple[float, float]
+"""A part of an edge, from one share of it to another."""
 
-_Shares = NDArray[np.float64]
+NOBODY: Final = 0.0
 
 
-def cover(
-    network: Network, spots_with_modes: Iterable[tuple[Spot, Mode]], within_s: float
-) -> float:
-    """Give the share of the usable road length that anybody can reach within ``within_s`` seconds.
+def cover(network: Network, members: Iterable[tuple[Spot, Mode]], within_s: float) -> float:
+    """Return the share of the usable road length that somebody reaches within ``within_s``.
 
-    Each comes from their spot by their mode; a spot on a piece that the mode cannot use counts
-    from the nearest that it can. Usable is what any mode may use at all. 0 where nobody is.
+    ``members`` are given with where they are and how they travel; one-ways are heeded, edges
+    count as far as they are reached. Usable is what any mode may use. Whoever stands where their
+    mode cannot travel starts at the nearest place where it can.
     """
-    starts: dict[Mode, list[Spot]] = defaultdict(list)
-    for spot, mode in spots_with_modes:
-        usable = network.usable(spot, mode)
-        if usable is not None:
-            starts[mode].append(usable)
-    from_u, from_v = np.zeros(network.edge_count), np.zeros(network.edge_count)
-    own: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for mode, spots in starts.items():
-        graph = network.graphs[mode]
-        time_s = _times_s(network, graph, spots, within_s)
-        from_u = np.maximum(from_u, _reached(within_s - time_s[network.u], graph.forward_s))
-        from_v = np.maximum(from_v, _reached(within_s - time_s[network.v], graph.backward_s))
-        for edge, frac in spots:
-            ahead = float(_reached(np.array([within_s]), graph.forward_s[[edge]])[0])
-            behind = float(_reached(np.array([within_s]), graph.backward_s[[edge]])[0])
-            own[edge].append((max(0.0, frac - behind), min(1.0, frac + ahead)))
-    shares = np.minimum(1.0, from_u + from_v)
-    for edge, parts in own.items():
-        ends = [(0.0, float(from_u[edge])), (1.0 - float(from_v[edge]), 1.0)]
-        shares[edge] = _union([*parts, *ends])
-    length_m = network.length_m[network.usable_by_any]
-    return float(shares[network.usable_by_any] @ length_m / length_m.sum())
-
-
-def _reached(left_s: NDArray[np.float64], whole_s: NDArray[np.float64]) -> _Shares:
-    """Give the share of each edge that is travelled in the time left at its end."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(whole_s > 0.0, left_s / whole_s, 1.0)
-    return np.where((left_s > 0.0) & np.isfinite(whole_s), np.clip(share, 0.0, 1.0), 0.0)
+    assert within_s >= 0, "time runs forward"
+    by_mode: dict[Mode, list[Spot]] = defaultdict(list)
+    for spot, mode in members:
+        at = network.usable(spot, mode)
+        if at is not None:
+            by_mode[mode].append(at)
+    edges = network.edge_count
+    starts, ends = np.zeros(edges), np.zeros(edges)
+    around: dict[int, list[Stretch]] = defaultdict(list)
+    for mode, spots in by_mode.items():
+        forward_s, backward_s = network.graphs[mode].forward_s, network.graphs[mode].backward_s
+        times_s = _times_s(network, mode, spots, within_s)
+        np.maximum(starts, _reached(times_s[network.u], forward_s, within_s), out=starts)
+        np.maximum(ends, _reached(times_s[network.v], backward_s, within_s), out=ends)
+        for spot in spots:
+            around[spot.edge].append(_around(network, mode, spot, within_s))
+    shares = np.minimum(1.0, starts + ends)
+    for edge, stretches in around.items():
+        shares[edge] = _union([(0.0, starts[edge]), (1.0 - ends[edge], 1.0), *stretches])
+    lengths_m = np.where(network.usable_by_any, network.length_m, 0.0)
+    total_m = float(lengths_m.sum())
+    return float(shares @ lengths_m) / total_m if total_m else NOBODY
 
 
 def _times_s(
-    network: Network, graph: ModeGraph, spots: list[Spot], within_s: float
+    network: Network, mode: Mode, spots: list[Spot], within_s: float
 ) -> NDArray[np.float64]:
-    """Give how soon the first of them is at each node, seconds; infinite beyond the time."""
-    edges = np.flatnonzero(graph.usable)
-    spot_edge = np.array([spot.edge for spot in spots])
-    frac = np.array([spot.frac for spot in spots])
-    nodes = network.node_count
-    # Everybody starts at one more node, from which an arc leads to both ends of where they stand.
-    tail = np.concatenate((network.u[edges], network.v[edges], np.full(2 * len(spots), nodes)))
-    head = np.concatenate(
-        (network.v[edges], network.u[edges], network.v[spot_edge], network.u[spot_edge])
+    """Return the time at which each node is first reached; infinite beyond ``within_s``."""
+    graph = network.graphs[mode]
+    times_s = np.full(network.node_count, np.inf)
+    for edge, frac in spots:
+        for node, share, along_s in (
+            (network.u[edge], frac, graph.backward_s[edge]),
+            (network.v[edge], 1.0 - frac, graph.forward_s[edge]),
+        ):
+            # Who stands exactly at the end may step off even where the edge is one-way.
+            reached_s = share * along_s if share else 0.0
+            times_s[node] = min(times_s[node], reached_s)
+    times_s[times_s > within_s] = np.inf
+    # Each arc offers a node once at most, and each node may be one that it begins at.
+    room = len(graph.tail) + network.node_count
+    heap = np.empty((room, 2)), np.empty(room, dtype=np.int64)
+    arcs = graph.ptr, graph.tail, graph.arc
+    _spread(arcs, (graph.forward_s, graph.backward_s), times_s, within_s, heap)
+    return times_s
+
+
+@kernel
+def _spread(
+    arcs: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]],
+    along_s: tuple[NDArray[np.float64], NDArray[np.float64]],
+    times_s: NDArray[np.float64],
+    within_s: float,
+    heap: tuple[NDArray[np.float64], NDArray[np.int64]],
+) -> None:
+    """Grow the times from the nodes that have one (Dijkstra), in place.
+
+    An arc that enters a node names the edge by which one also leaves it, the other way. The heap
+    is room to work in.
+    """
+    ptr, tail, arc = arcs
+    forward_s, backward_s = along_s
+    reals, numbers = heap
+    waiting = 0
+    for node in range(len(times_s)):
+        if times_s[node] <= within_s:
+            waiting = heap_push(reals, numbers, waiting, times_s[node], node, 0.0)
+    while waiting > 0:
+        time_s, node = reals[0, 0], numbers[0]
+        waiting = heap_pop(reals, numbers, waiting)
+        if time_s > times_s[node]:
+            continue
+        for i in range(ptr[node], ptr[node + 1]):
+            edge = arc[i] >> 1
+            step_s = forward_s[edge] if arc[i] & 1 else backward_s[edge]
+            next_s = time_s + step_s
+            if next_s <= within_s and next_s < times_s[tail[i]]:
+                times_s[tail[i]] = next_s
+                waiting = heap_push(reals, numbers, waiting, next_s, tail[i], 0.0)
+
+
+def _reached(
+    times_s: NDArray[np.float64], along_s: NDArray[np.float64], within_s: float
+) -> NDArray[np.float64]:
+    """Return how much of each edge is reached from one end of it."""
+    left_s = np.maximum(0.0, within_s - times_s)
+    usable = np.isfinite(along_s) & (along_s > 0.0)
+    shares: NDArray[np.float64] = np.minimum(
+        1.0, np.divide(left_s, along_s, out=np.zeros_like(left_s), where=usable)
     )
-    time_s = np.concatenate(
-        (
-            graph.forward_s[edges],
-            graph.backward_s[edges],
-            _part_s(1.0 - frac, graph.forward_s[spot_edge]),
-            _part_s(frac, graph.backward_s[spot_edge]),
-        )
-    )
-    open_ = np.flatnonzero(time_s < inf)
-    order = open_[np.argsort(tail[open_], kind="stable")]
-    counts = np.bincount(tail[order], minlength=nodes + 1)
-    ptr = np.concatenate(([0], np.cumsum(counts)))
-    arcs = csr_matrix(
-        (np.maximum(time_s[order], NO_TIME_S), head[order], ptr), shape=(nodes + 1, nodes + 1)
-    )
-    reached: NDArray[np.float64] = dijkstra(arcs, indices=nodes, limit=within_s)
-    return reached[:nodes]
+    return shares
 
 
-def _part_s(share: NDArray[np.float64], whole_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the time of a share of an edge; none of it takes none, even against a one-way."""
-    return np.where(share == 0.0, 0.0, share * np.where(share == 0.0, 0.0, whole_s))
+def _around(network: Network, mode: Mode, spot: Spot, within_s: float) -> Stretch:
+    """Return what somebody reaches of the edge on which they stand, without leaving it."""
+    graph = network.graphs[mode]
+    forward_s, backward_s = float(graph.forward_s[spot.edge]), float(graph.backward_s[spot.edge])
+    low = spot.frac - within_s / backward_s if backward_s > 0.0 else 0.0
+    high = spot.frac + within_s / forward_s if forward_s > 0.0 else 1.0
+    return max(0.0, low), min(1.0, high)
 
 
-def _union(parts: list[tuple[float, float]]) -> float:
-    """Add up intervals, counting once what several of them cover."""
-    covered, end = 0.0, 0.0
-    for low, high in sorted(parts):
-        covered += max(0.0, high - max(low, end))
-        end = max(end, high)
+def _union(stretches: list[Stretch]) -> float:
+    """Return how much of an edge the stretches cover together."""
+    covered, until = 0.0, 0.0
+    for low, high in sorted(stretches):
+        covered += max(0.0, high - max(low, until))
+        until = max(until, high)
     return covered

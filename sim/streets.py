@@ -119,7 +119,12 @@ class Streets:
         legs = TravelField(self.network, site, mode).legs(here.spot)
         if not legs:
             return None
+        return self.way_along(legs, site, pace)
+
+    def way_along(self, legs: tuple[Leg, ...], site: Site, pace: float = 1.0) -> Way:
+        """Give the way along these legs to a site, and off the road up to the place itself."""
         points, at_s = self._along(legs, pace)
+        goal = (site.lon, site.lat)
         end = goal if site.off_road_m <= OFF_ROAD_WALKED_MAX_M else (site.access_lon,
                                                                      site.access_lat)  # fmt: skip
         walked_m = ground_distance_m(*points[-1], *end)

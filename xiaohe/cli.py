@@ -22,6 +22,7 @@ COMMANDS = {
     "up": ("xiaohe.commands.up:up", "Everything on this machine, until Ctrl-C."),
     "status": ("xiaohe.commands.up:status", "What runs here and how it is."),
     "demo": ("xiaohe.commands.demo:demo", "A simulated brigade at work, with a live view."),
+    "simulate": ("xiaohe.commands.simulate:simulate", "What-if runs under virtual time."),
     "worker": ("xiaohe.commands.parts:worker", "One worker alone, against a running Kafka."),
     "gateway": ("xiaohe.commands.parts:gateway", "One gateway alone, against a running Kafka."),
     "verify": ("xiaohe.commands.verify:verify", "The account of what came in, from the topics."),
@@ -139,6 +140,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.places import FileUnreadable, FileUnwritable  # noqa: PLC0415 - the same
     from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
     from xiaohe.sim.bus import BusError  # noqa: PLC0415 - the same
+    from xiaohe.sim.whatif.files import DemandFileError  # noqa: PLC0415 - the same
     from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
     from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
     from xiaohe.verify import TopicsUnreadableError  # noqa: PLC0415 - the same
@@ -148,6 +150,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         BrokerUnavailable,
         BusError,
         ClusterError,
+        DemandFileError,
         ExplainError,
         FileUnreadable,
         FileUnwritable,

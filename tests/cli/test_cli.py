@@ -27,8 +27,8 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     """The first screen shows what there is to do."""
     said = xiaohe("--help", cwd=tmp_path)
     assert said.returncode == DONE
-    for word in ("up", "status", "demo", "worker", "gateway", "broker", "topics", "roads",
-                 "roster", "verify", "explain", "bench"):  # fmt: skip
+    for word in ("up", "status", "demo", "simulate", "worker", "gateway", "broker", "topics",
+                 "roads", "roster", "verify", "explain", "bench"):  # fmt: skip
         assert f"│ {word} " in said.stdout
 
 
