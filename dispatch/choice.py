@@ -172,28 +172,31 @@ def _left_out(ranking: Ranking, told: list[LookedAt]) -> dict[str, int]:
 
 
 def _candidate(seen: LookedAt, rule: str | None, at_ms: int) -> Candidate:
-    reached, excluded = seen.reached, None if seen.excluded is None else str(seen.excluded)
+    reached, excluded = seen.reached, seen.excluded
     if reached is None:
         return Candidate(seen.member_id, None, excluded, None, rule, seen.mode)
-    fix_age_s = accuracy_m = None
-    if not reached.from_post and reached.fix_ms is not None:
-        fix_age_s = max(0.0, round((at_ms - reached.fix_ms) / 1000, ETA_DECIMALS))
-        accuracy_m = reached.accuracy_m
-    # How long the way was from where somebody was long ago says nothing.
-    known = seen.excluded is not Excluded.STALE_FIX
+    eta_s = round(reached.eta_s, ETA_DECIMALS)
+    distance_m = round(reached.distance_m, ETA_DECIMALS)
+    if excluded is Excluded.STALE_FIX:
+        # How long the way was from where somebody was long ago says nothing.
+        age_s = _age_s(reached.fix_ms, at_ms)
+        return Candidate(seen.member_id, None, excluded, mode=seen.mode, fix_age_s=age_s)
+    if excluded is not None:
+        return Candidate(seen.member_id, eta_s, excluded, distance_m, None, seen.mode)
+    place = Position(round(reached.lon, PLACE_DECIMALS), round(reached.lat, PLACE_DECIMALS))
+    if reached.from_post:
+        return Candidate(
+            seen.member_id, eta_s, None, distance_m, rule, seen.mode, place, at_post=True
+        )
+    age_s = _age_s(reached.fix_ms, at_ms)
     return Candidate(
-        seen.member_id,
-        round(reached.eta_s, ETA_DECIMALS) if known else None,
-        excluded,
-        round(reached.distance_m, ETA_DECIMALS) if known else None,
-        rule,
-        seen.mode,
-        Position(round(reached.lon, PLACE_DECIMALS), round(reached.lat, PLACE_DECIMALS)),
-        reached.from_post,
-        fix_age_s,
-        accuracy_m,
-        reached.from_post or reached.trusted,
-    )
+        seen.member_id, eta_s, None, distance_m, rule, seen.mode, place, False, age_s,
+        reached.accuracy_m, reached.trusted,
+    )  # fmt: skip
+
+
+def _age_s(fix_ms: int | None, at_ms: int) -> float | None:
+    return None if fix_ms is None else max(0.0, round((at_ms - fix_ms) / 1000, ETA_DECIMALS))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -22,9 +22,9 @@ class Responsible(Struct, frozen=True):
 class Candidate(Struct, frozen=True, omit_defaults=True):
     """One member who was looked at; ``excluded`` says why they were passed over, or is null.
 
-    ``place`` is where they were taken to be: at a fix of ``fix_age_s``, ``accuracy_m`` (not
-    ``trusted`` where a newer one was a leap), or, without a fresh one, at their post. ``rule`` is
-    the one by which they could have gone: ``owner``, ``team`` or ``nearest``.
+    Of who could have gone ``place`` is where they were taken to be: at a fix of ``fix_age_s``,
+    ``accuracy_m`` (not ``trusted`` where a newer one was a leap), or, without a fresh one, at
+    their post; ``rule`` is the one by which they could: ``owner``, ``team`` or ``nearest``.
     """
 
     member_id: str

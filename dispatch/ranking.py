@@ -1,11 +1,12 @@
 """Who could go to an incident, best first: one search outwards from the scene, per travel mode.
 
 It meets the members in the order of their travel time. Owners of the road and their squad come
-before others, but only while they can still be there within the arrival window.
+before others, but only while they can still be there within the arrival window. The commonest mode
+is searched first: once enough are found by it, the others need not be looked at farther away.
 """
 
+from bisect import insort
 from dataclasses import dataclass, field
-from heapq import merge
 from math import inf
 from typing import Final, NamedTuple
 
@@ -27,6 +28,9 @@ ORDER_OF_RULES: Final = {OWNER: 0, TEAM: 1, NEAREST: 2, MUTUAL_AID: 2}
 
 MET_AT_ONCE: Final = 8
 """Members looked for at first: five who may go are mostly among the first eight."""
+
+NEXT_LIMIT: Final = 4.0
+"""Where the window is not far enough, so many times as far is looked next, and then everywhere."""
 
 RUNNERS_UP_REACH: Final = 2.0
 """Once somebody is found, others are looked for this many times as far, or as far as the window
@@ -123,6 +127,9 @@ class _Search:
             closed_roads=state.closed_roads,
         )
         self.options: list[Option] = []
+        self.etas_s: list[float] = []
+        self.bound_s = inf
+        self.has_of_road = False
         self.seen: set[str] = set()
         self.owners = self._fit_owners()
         self.owners_left = set(self.owners)
@@ -133,13 +140,24 @@ class _Search:
         """Search within the window first: most often nobody farther away is asked for."""
         found = self.found
         walks = self._walks()
-        within_s = max(0.0, found.in_time_s)
-        if not self._search(walks, within_s) and not self._search(walks, inf):
-            found.searched_s = None
-        self.options.sort(key=lambda option: ORDER_OF_RULES[option.rule])
+        for limit_s in self._limits():
+            for walk in walks:
+                self._follow(walk, limit_s)
+            if self.bound_s <= limit_s:
+                break
+        found.searched_s = self.bound_s if self.bound_s < inf else None
+        if len(walks) > 1:
+            found.looked_at.sort(key=_by_time)
+        self.options.sort(key=_by_rule)
         found.options = tuple(self.options)
         found.owners = self.owners
         return found
+
+    def _limits(self) -> tuple[float, float, float]:
+        """Give how far to look at first, then, and last."""
+        in_time_s = self.found.in_time_s
+        first_s = in_time_s if in_time_s > 0.0 else self.rules.arrive_s
+        return first_s, NEXT_LIMIT * first_s, inf
 
     def _fit_owners(self) -> frozenset[str]:
         """Give the owners who may be sent; one who may not is told first of all."""
@@ -177,34 +195,27 @@ class _Search:
             )
         return self._fit_team
 
-    def _search(self, walks: list[Walk], to_s: float) -> bool:
-        """Go on looking at members up to so many seconds away; tell whether that was enough."""
-        found = [walk.until(to_s) for walk in walks]
-        for reached in found[0] if len(found) == 1 else merge(*found, key=_by_time):
-            if self._is_enough(reached.eta_s):
-                return True
+    def _follow(self, walk: Walk, limit_s: float) -> None:
+        """Look at those of one travel mode who are next, up to the limit or to what is enough."""
+        for reached in walk.until(min(limit_s, self.bound_s)):
+            if reached.eta_s > self.bound_s:
+                return
             self._look_at(reached)
-            self.found.searched_s = reached.eta_s
-        if to_s < inf and self._is_enough(to_s):
-            self.found.searched_s = to_s
-            return True
-        return False
 
-    def _is_enough(self, next_s: float) -> bool:
-        """Tell whether nobody farther away than this need be looked at."""
-        if not self.options:
-            return False
-        if next_s > self.found.in_time_s:
-            if len(self.options) >= self.count:
-                return True
-            nearest_s = min(option.eta_s for option in self.options)
-            return next_s > max(self.found.in_time_s, self.reach * nearest_s)
-        if len(self.options) < self.count or self.owners_left:
-            return False
-        return self._has(OWNER) or self._has(TEAM) or self.fit_team <= self.seen
+    def _bound(self) -> float:
+        """Say beyond which travel time nobody need be looked at any more."""
+        in_time_s, etas_s = self.found.in_time_s, self.etas_s
+        if len(etas_s) >= self.count:
+            bound_s = etas_s[self.count - 1]
+        else:
+            bound_s = max(in_time_s, self.reach * etas_s[0])
+        return in_time_s if bound_s < in_time_s and self._road_is_waited_for() else bound_s
 
-    def _has(self, rule: str) -> bool:
-        return any(option.rule == rule for option in self.options)
+    def _road_is_waited_for(self) -> bool:
+        """Tell whether somebody of the road may still come in time who goes before others."""
+        if self.owners_left or self.road_id is None:
+            return bool(self.owners_left)
+        return not self.has_of_road and not self.fit_team <= self.seen
 
     def _look_at(self, reached: Reached) -> None:
         member_id = reached.member_id
@@ -221,6 +232,9 @@ class _Search:
             rule = self._rule(member_id) if in_time else self.nearest_rule
             option = Option(member_id, eta_s, reached.distance_m, rule, in_time, reached, mode)
             self.options.append(option)
+            self.has_of_road = self.has_of_road or rule != self.nearest_rule
+            insort(self.etas_s, eta_s)
+            self.bound_s = self._bound()
 
     def _rule(self, member_id: str) -> str:
         if member_id in self.owners:
@@ -240,5 +254,9 @@ class _Search:
         ]
 
 
-def _by_time(reached: Reached) -> tuple[float, str]:
-    return reached.eta_s, reached.member_id
+def _by_time(seen: LookedAt) -> tuple[float, str]:
+    return (-1.0 if seen.reached is None else seen.reached.eta_s), seen.member_id
+
+
+def _by_rule(option: Option) -> tuple[int, float, str]:
+    return ORDER_OF_RULES[option.rule], option.eta_s, option.member_id

@@ -80,9 +80,7 @@ class EdgeShapes:
 
     def point_at(self, spot: Spot) -> LonLat:
         """Return the (lon, lat) of a spot."""
-        first, last = int(self.start[spot.edge]), int(self.start[spot.edge + 1]) - 1
-        along = self.along_m[first : last + 1]
-        return self._interpolate(first, last, spot.frac * float(along[-1]))
+        return interpolate(self.start, self.degrees, self.along_m, spot.edge, spot.frac)
 
     def between(self, edge: int, from_frac: float, to_frac: float) -> list[LonLat]:
         """Return the points from one share of an edge to another, in the order of travel."""

@@ -61,16 +61,23 @@ class Snapper:
         ``prefer_road`` wins over a nearer road where it is within ``prefer_within_m``. None if
         no road is within ``max_m`` metres. Of equally near edges the lowest number is taken.
         """
-        near: Nearest | None = None
-        edges = () if prefer_road is None else self.network.roads.get(prefer_road, ())
-        if edges:
-            x, y = self.network.projection.to_m(lon, lat)
-            reach_m = min(prefer_within_m, max_m)
-            near = self.network.index(mode).nearest_of(x, y, reach_m, set(edges))
-        near = near or self.nearest(lon, lat, max_m, mode)
+        near = self.nearest(lon, lat, max_m, mode)
+        if prefer_road is not None and near is not None:
+            near = self._on_road(near, lon, lat, min(prefer_within_m, max_m), mode, prefer_road)
         if near is None:
             return None
         return self._site(lon, lat, Spot(near.edge, near.frac), near.distance_m)
+
+    def _on_road(
+        self, near: Nearest, lon: float, lat: float, reach_m: float, mode: Mode | None, road_id: str
+    ) -> Nearest:
+        """Return the nearest place on a road if it is within reach, else what is nearest of all."""
+        if self.network.road_of(near.edge) == road_id:
+            return near
+        edges = self.network.roads.get(road_id, ())
+        x, y = self.network.projection.to_m(lon, lat)
+        found = self.network.index(mode).nearest_of(x, y, reach_m, set(edges)) if edges else None
+        return found or near
 
     def nearest(
         self, lon: float, lat: float, max_m: float = SNAP_MAX_M, mode: Mode | None = None
