@@ -147,9 +147,11 @@ class _Search:
                 break
         found.searched_s = self.bound_s if self.bound_s < inf else None
         if len(walks) > 1:
+            # Of the first mode some were looked at who turned out to be farther than was needed.
+            found.looked_at = [seen for seen in found.looked_at if _eta_s(seen) <= self.bound_s]
             found.looked_at.sort(key=_by_time)
-        self.options.sort(key=_by_rule)
-        found.options = tuple(self.options)
+        options = [option for option in self.options if option.eta_s <= self.bound_s]
+        found.options = tuple(sorted(options, key=_by_rule))
         found.owners = self.owners
         return found
 
@@ -254,8 +256,13 @@ class _Search:
         ]
 
 
+def _eta_s(seen: LookedAt) -> float:
+    """Give the travel time; who answers for the road and may not go is told first of all."""
+    return -1.0 if seen.reached is None else seen.reached.eta_s
+
+
 def _by_time(seen: LookedAt) -> tuple[float, str]:
-    return (-1.0 if seen.reached is None else seen.reached.eta_s), seen.member_id
+    return _eta_s(seen), seen.member_id
 
 
 def _by_rule(option: Option) -> tuple[int, float, str]:
