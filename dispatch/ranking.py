@@ -140,11 +140,11 @@ class _Search:
         """Search within the window first: most often nobody farther away is asked for."""
         found = self.found
         walks = self._walks()
-        for limit_s in self._limits():
-            for walk in walks:
+        for walk in walks:
+            for limit_s in self._limits():
                 self._follow(walk, limit_s)
-            if self.bound_s <= limit_s:
-                break
+                if self.bound_s <= limit_s:
+                    break
         found.searched_s = self.bound_s if self.bound_s < inf else None
         if len(walks) > 1:
             # Of the first mode some were looked at who turned out to be farther than was needed.
@@ -155,8 +155,10 @@ class _Search:
         found.owners = self.owners
         return found
 
-    def _limits(self) -> tuple[float, float, float]:
-        """Give how far to look at first, then, and last."""
+    def _limits(self) -> tuple[float, ...]:
+        """Give how far to look at first, and then; what was found by another mode is the end."""
+        if self.bound_s < inf:
+            return (self.bound_s,)
         in_time_s = self.found.in_time_s
         first_s = in_time_s if in_time_s > 0.0 else self.rules.arrive_s
         return first_s, NEXT_LIMIT * first_s, inf

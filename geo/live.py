@@ -20,7 +20,7 @@ from xiaohe.geo.kernels import kernel
 from xiaohe.geo.matching import Matcher, Verdict
 from xiaohe.geo.matching_step import OUT_OF_ORDER, SUSPECT
 from xiaohe.geo.network import Network
-from xiaohe.geo.places import EVERY_PLACE, NOWHERE, Places, put_place, stands_at
+from xiaohe.geo.places import EVERY_PLACE, NOWHERE, Places, put_place
 from xiaohe.geo.roads import MODES, LonLat, Mode
 from xiaohe.geo.snap import Site, Snapper
 
@@ -283,15 +283,17 @@ class LivePositions:
         return [
             (self.ids[place >> 1], float(self.places.frac_of[place]), bool(place & 1))
             for place in self.places.on(edge)
-            if stands_at(
-                place,
-                self.modes,
-                self.fix_ms,
-                self.places.edge_of,
-                int(self.modes[place >> 1]) if number is None else number,
-                fresh_since_ms,
-            )
+            if (number is None or self.modes[place >> 1] == number)
+            and (fresh_since_ms == EVERY_PLACE or self._counts(place, fresh_since_ms))
         ]
+
+    def _counts(self, place: int, fresh_since_ms: int) -> bool:
+        """Say what ``places.stands_at`` says, of a member of whatever mode."""
+        slot = place >> 1
+        fresh = bool(self.fix_ms[slot] >= fresh_since_ms)
+        if place & 1:
+            return not fresh
+        return fresh or self.places.edge_of[2 * slot + 1] == NOWHERE
 
     # --- slots
 

@@ -22,10 +22,13 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xiaohe.geo.geometry import Spot, interpolate
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import BACKWARD, Network
-from xiaohe.geo.places import EVERY_PLACE
+from xiaohe.geo.places import EVERY_PLACE, NOWHERE
 from xiaohe.geo.roads import LonLat, Mode
 from xiaohe.geo.snap import Site
 from xiaohe.geo.ways import Leg, Reached, Travel, points_of, roads_of
@@ -181,25 +184,21 @@ class TravelField:
             self._order.append(key)
             if self._layer_of:
                 self._expand_with_closures(key, time_s)
-            else:
-                self._expand(key, time_s)
+                return True
+            best, metres, via, lengths_m = self._time_s, self._metres, self._via, self._lengths_m
+            here_m = metres[key]
+            for tail, arc, step_s in self._entering[key]:
+                tail_s = time_s + step_s
+                if tail_s < best.get(tail, inf):
+                    best[tail] = tail_s
+                    metres[tail] = here_m + lengths_m[arc >> 1]
+                    via[tail] = (arc, key)
+                    heappush(frontier, (tail_s, tail))
             return True
         return False
 
-    def _expand(self, node: int, time_s: float) -> None:
-        best, metres, via = self._time_s, self._metres, self._via
-        lengths_m, frontier = self._lengths_m, self._frontier
-        here_m = metres[node]
-        for tail, arc, step_s in self._entering[node]:
-            tail_s = time_s + step_s
-            if tail_s < best.get(tail, inf):
-                best[tail] = tail_s
-                metres[tail] = here_m + lengths_m[arc >> 1]
-                via[tail] = (arc, node)
-                heappush(frontier, (tail_s, tail))
-
     def _expand_with_closures(self, key: _Key, time_s: float) -> None:
-        """As ``_expand``; a closed edge leads only into the layer of leaving its road."""
+        """As without closures; a closed edge leads only into the layer of leaving its road."""
         layer, node = divmod(key, self._nodes)
         for tail, arc, step_s in self._entering[node]:
             closed = self._layer_of.get(arc >> 1, 0)
@@ -317,14 +316,19 @@ class TravelField:
         """The edge of the site; None where the mode gets to no road near it."""
         return None if self._at is None else self._at.edge
 
-    def approaches(self, index: int) -> "Iterator[_Approach]":
-        """Yield the edges that lead to a settled junction."""
+    def approaches(self, index: int, head: NDArray[np.int32]) -> "list[_Approach]":
+        """Return the edges that lead to a settled junction and have somebody on them.
+
+        ``head`` is ``places.Places.head``: most edges are empty, and this is asked of all.
+        """
         key = self._order[index]
         layer, node = divmod(key, self._nodes)
         here_s, here_m = self._time_s[key], self._metres[key]
-        for _tail, arc, step_s in self._entering[node]:
-            if not layer or self._layer_of.get(arc >> 1, 0) == layer:
-                yield arc, here_s, here_m, step_s, self._lengths_m[arc >> 1]
+        return [
+            (arc, here_s, here_m, step_s, self._lengths_m[arc >> 1])
+            for _tail, arc, step_s in self._entering[node]
+            if head[arc >> 1] != NOWHERE and (not layer or self._layer_of.get(arc >> 1, 0) == layer)
+        ]
 
 
 _Approach = tuple[int, float, float, float, float]
@@ -348,9 +352,9 @@ class Walk:
 
     def until(self, limit_s: float) -> Iterator[Reached]:
         """Yield those who are next, up to ``limit_s``; a later call goes on from there."""
-        waiting = self._waiting
+        field, waiting, head = self._field, self._waiting, self._live.places.head
         while True:
-            next_s = self._field.settle(self._index)
+            next_s = field.settle(self._index)
             while waiting and waiting[0][0] < next_s:
                 if waiting[0][0] > limit_s:
                     return
@@ -360,7 +364,7 @@ class Walk:
                     yield self._reached(member_id, eta_s, metres, Spot(edge, frac), from_post)
             if next_s > limit_s or next_s == inf:
                 return
-            for approach in self._field.approaches(self._index):
+            for approach in field.approaches(self._index, head):
                 self._meet(*approach)
             self._index += 1
 
