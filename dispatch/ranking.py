@@ -211,6 +211,8 @@ class _Search:
         in_time_s, etas_s = self.found.in_time_s, self.etas_s
         if len(etas_s) >= self.count:
             bound_s = etas_s[self.count - 1]
+        elif self.reach == inf:
+            return inf
         else:
             bound_s = max(in_time_s, self.reach * etas_s[0])
         return in_time_s if bound_s < in_time_s and self._road_is_waited_for() else bound_s
