@@ -230,7 +230,7 @@ def _travel(city: City, world: World, burst: Burst) -> _Matrix:
     for row, (lon, lat) in enumerate(burst.alerts):
         site = city.roads.site(Position(lon, lat), None)
         assert site is not None, "alerts come on the roads"
-        field_ = city.roads.travel_field(site, city.mode, frozenset())
+        field_ = city.roads.travel_field(site, (city.mode,), frozenset())
         for column in range(len(burst.members)):
             track = world.live.track(_name(column))
             way = None if track is None or track.spot is None else field_.eta(track.spot)

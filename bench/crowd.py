@@ -88,8 +88,9 @@ def places_on(
 ) -> tuple[Numbers, Numbers]:
     """Give lon and lat of places beside streets that every mode can use, anywhere along them."""
     shapes = network.shapes
+    usable = np.all([network.graphs[mode].usable for mode in MODES], axis=0)
     edge_of = np.repeat(np.arange(network.edge_count), np.diff(shapes.start))
-    inside = (edge_of[1:] == edge_of[:-1]) & network.usable_by_all[edge_of[:-1]]
+    inside = (edge_of[1:] == edge_of[:-1]) & usable[edge_of[:-1]]
     first = np.flatnonzero(inside)
     length_m = np.hypot(*(shapes.metres[first + 1] - shapes.metres[first]).T)
     chosen = first[chance.choice(len(first), size=count, p=length_m / length_m.sum())]

@@ -105,7 +105,7 @@ def chosen(
     """
     site = ranking.site
     assert site is not None, "where there is an option there is a way to somewhere"
-    travel_field = world.roads.travel_field(site, option.mode, ranking.closed_roads)
+    travel_field = world.roads.travel_field(site, ranking.modes, ranking.closed_roads)
     told = _told(ranking, option)
     rules = {each.member_id: each.rule for each in ranking.options}
     candidates = tuple(
@@ -133,7 +133,7 @@ def chosen(
         member_id=option.member_id,
         eta_s=_rounded(option.eta_s),
         distance_m=_rounded(option.distance_m),
-        route=travel_field.route(option.reached.spot),
+        route=travel_field.route(option.reached.spot, option.mode),
         why=why,
     )
 

@@ -23,7 +23,7 @@ def way_to(draft: Draft, incident: Incident, member_id: str) -> tuple[Spot, Fiel
     site = draft.world.roads.site(incident.place, incident.road_id)
     assert site is not None, "where a member is on a road, a road leads to every place"
     roads, closed = draft.world.roads, draft.state.closed_roads
-    return track.spot, roads.travel_field(site, member.travel_mode, closed)
+    return track.spot, roads.travel_field(site, (member.travel_mode,), closed)
 
 
 def travel(draft: Draft, incident: Incident, member_id: str) -> Travel | None:

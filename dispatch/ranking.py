@@ -1,8 +1,7 @@
-"""Who could go to an incident, best first: one search outwards from the scene, per travel mode.
+"""Who could go to an incident, best first: one search outwards from the scene, for all modes.
 
 It meets the members in the order of their travel time. Owners of the road and their squad come
-before others, but only while they can still be there within the arrival window. The commonest mode
-is searched first: once enough are found by it, the others need not be looked at farther away.
+before others, but only while they can still be there within the arrival window.
 """
 
 from bisect import insort
@@ -70,6 +69,7 @@ class Ranking:
     site: Site | None
     in_time_s: float
     closed_roads: frozenset[str]
+    modes: tuple[Mode, ...]
     options: tuple[Option, ...] = ()
     looked_at: list[LookedAt] = field(default_factory=list)
     owners: frozenset[str] = frozenset()
@@ -125,6 +125,7 @@ class _Search:
             site=site,
             in_time_s=(incident.arrive_by_ms - at_ms) / 1000,
             closed_roads=state.closed_roads,
+            modes=world.roster.modes(state.area_id),
         )
         self.options: list[Option] = []
         self.etas_s: list[float] = []
@@ -138,27 +139,19 @@ class _Search:
 
     def ranking(self) -> Ranking:
         """Search within the window first: most often nobody farther away is asked for."""
-        found = self.found
-        walks = self._walks()
-        for walk in walks:
+        found, walk = self.found, self._walk()
+        if walk is not None:
             for limit_s in self._limits():
                 self._follow(walk, limit_s)
                 if self.bound_s <= limit_s:
                     break
         found.searched_s = self.bound_s if self.bound_s < inf else None
-        if len(walks) > 1:
-            # Of the first mode some were looked at who turned out to be farther than was needed.
-            found.looked_at = [seen for seen in found.looked_at if _eta_s(seen) <= self.bound_s]
-            found.looked_at.sort(key=_by_time)
-        options = [option for option in self.options if option.eta_s <= self.bound_s]
-        found.options = tuple(sorted(options, key=_by_rule))
+        found.options = tuple(sorted(self.options, key=_by_rule))
         found.owners = self.owners
         return found
 
-    def _limits(self) -> tuple[float, ...]:
-        """Give how far to look at first, and then; what was found by another mode is the end."""
-        if self.bound_s < inf:
-            return (self.bound_s,)
+    def _limits(self) -> tuple[float, float, float]:
+        """Give how far to look at first, then, and last."""
         in_time_s = self.found.in_time_s
         first_s = in_time_s if in_time_s > 0.0 else self.rules.arrive_s
         return first_s, NEXT_LIMIT * first_s, inf
@@ -200,7 +193,7 @@ class _Search:
         return self._fit_team
 
     def _follow(self, walk: Walk, limit_s: float) -> None:
-        """Look at those of one travel mode who are next, up to the limit or to what is enough."""
+        """Look at those who are next, up to the limit or to what is enough."""
         for reached in walk.until(min(limit_s, self.bound_s)):
             if reached.eta_s > self.bound_s:
                 return
@@ -247,26 +240,14 @@ class _Search:
             return OWNER
         return TEAM if member_id in self.team else self.nearest_rule
 
-    def _walks(self) -> list[Walk]:
-        """Begin a walk through the members of each travel mode, each by where they are now."""
-        site = self.found.site
-        if site is None:
-            return []
-        roads, closed, live = self.world.roads, self.state.closed_roads, self.world.live
+    def _walk(self) -> Walk | None:
+        """Begin a walk through the members of all travel modes, each by where they are now."""
+        site, modes = self.found.site, self.found.modes
+        if site is None or not modes:
+            return None
+        field = self.world.roads.travel_field(site, modes, self.state.closed_roads)
         since_ms = oldest_fix_ms(self.rules, self.found.at_ms)
-        return [
-            roads.travel_field(site, mode, closed).walk(live, since_ms, MET_AT_ONCE)
-            for mode in self.world.roster.modes(self.state.area_id)
-        ]
-
-
-def _eta_s(seen: LookedAt) -> float:
-    """Give the travel time; who answers for the road and may not go is told first of all."""
-    return -1.0 if seen.reached is None else seen.reached.eta_s
-
-
-def _by_time(seen: LookedAt) -> tuple[float, str]:
-    return _eta_s(seen), seen.member_id
+        return field.walk(self.world.live, since_ms, MET_AT_ONCE)
 
 
 def _by_rule(option: Option) -> tuple[int, float, str]:

@@ -188,12 +188,9 @@ class Roster:
         return SortedMembers() if area is None else area.members
 
     def modes(self, area_id: str) -> tuple[Mode, ...]:
-        """Give the travel modes that an area's members have, the commonest first."""
+        """Give the travel modes that an area's members have, in order."""
         area = self._areas.get(area_id)
-        if area is None:
-            return ()
-        modes = (mode for mode in MODES_IN_ORDER if mode in area.modes)
-        return tuple(sorted(modes, key=lambda mode: -len(area.modes[mode])))
+        return () if area is None else tuple(m for m in MODES_IN_ORDER if m in area.modes)
 
     def owners(self, road_id: str, area_id: str) -> tuple[Member, ...]:
         """Give the members with the role ``owner`` on a road, on duty or not."""

@@ -18,7 +18,7 @@ from xiaohe.geo.kernels import COMPILED
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import Mode
-from xiaohe.geo.search import TravelField
+from xiaohe.geo.search import TravelFields
 from xiaohe.geo.snap import Site, Snapper, Spot
 
 FIELDS_KEPT_MAX = 512
@@ -28,8 +28,9 @@ SITES_KEPT_MAX = 4096
 """Snapped places kept."""
 
 
-Walk = compiled_search.Walk | search.Walk
-Field = CompiledField | TravelField
+Modes = tuple[Mode, ...]
+Walk = compiled_search.Walk | search.Walks
+Field = CompiledField | TravelFields
 """Travel times to a site, by the compiled search or by its twin in plain Python."""
 
 
@@ -44,7 +45,7 @@ class RoadMap:
         self.snapper = snapper
         self.version = network.version
         self._compiled = compiled
-        self._fields: OrderedDict[tuple[Spot, Mode, frozenset[str]], Field] = OrderedDict()
+        self._fields: OrderedDict[tuple[Spot, Modes, frozenset[str]], Field] = OrderedDict()
         self._sites: OrderedDict[tuple[float, float, str | None], Site | None] = OrderedDict()
 
     def site(self, place: Position, road_id: str | None) -> Site | None:
@@ -59,12 +60,12 @@ class RoadMap:
                 self._sites.popitem(last=False)
         return self._sites[key]
 
-    def travel_field(self, site: Site, mode: Mode, closed: frozenset[str]) -> Field:
+    def travel_field(self, site: Site, modes: Modes, closed: frozenset[str]) -> Field:
         """Give the travel times to a site's spot, grown further by every question."""
-        key = (site.spot, mode, closed)
+        key = (site.spot, modes, closed)
         found = self._fields.get(key)
         if found is None:
-            found = travel_field(self.network, site, mode, closed, compiled=self._compiled)
+            found = travel_field(self.network, site, modes, closed, compiled=self._compiled)
             self._fields[key] = found
             if len(self._fields) > FIELDS_KEPT_MAX:
                 self._fields.popitem(last=False)

@@ -5,9 +5,10 @@ turned into those of the field in plain Python. A field starts small and grows w
 reaches, so that hundreds can be kept for the incidents under way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from math import inf
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from xiaohe.geo.live import NEVER_MS, LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.places import EVERY_PLACE
 from xiaohe.geo.roads import MODES, LonLat, Mode
-from xiaohe.geo.search import TravelField
+from xiaohe.geo.search import TravelFields
 from xiaohe.geo.search_kernel import (
     AT_SITE,
     COUNTS,
@@ -33,6 +34,7 @@ from xiaohe.geo.search_kernel import (
     QUERY_COUNTS,
     QUERY_FULL,
     ROWS,
+    SITE_COLUMNS,
     STARTED,
     file_rows,
     follow,
@@ -54,39 +56,55 @@ WAITING_MIN: Final = 64
 ARCS_MIN: Final = 64
 """Arcs of a way, at first."""
 
+_NUMBER: Final[Mapping[Mode, int]] = MappingProxyType({mode: n for n, mode in enumerate(MODES)})
+"""Modes by their number in arrays."""
+
 WANTED: Final = 8
 """Members found at a time: most questions are answered by the first few."""
 
 
 class CompiledField:
-    """Travel times to one site, for one mode and one set of closed roads.
+    """Travel times to one site, for one or more modes and one set of closed roads.
 
-    See ``search.TravelField``, whose public methods these are.
+    See ``search.TravelField``, whose public methods these are. Of several modes all members are
+    met in one order of time.
     """
 
     def __init__(
-        self, network: Network, site: Site, mode: Mode, closed: frozenset[str] = frozenset()
+        self,
+        network: Network,
+        site: Site,
+        modes: Mode | tuple[Mode, ...],
+        closed: frozenset[str] = frozenset(),
     ) -> None:
         """Stand at the site; nothing is searched until it is asked for."""
         self.network = network
         self.site = site
-        self.mode = mode
-        graph = network.graphs[mode]
-        self._mode = MODES.index(mode)
-        self._arc_s = graph.arc_s
+        self.modes: tuple[Mode, ...] = (modes,) if isinstance(modes, str) else modes
+        together, layer_of = network.all_modes, network.layers(closed)
+        # Layer 0 is the open network, the last one that of arriving along the site's closed road.
+        layers = len(closed) + 2 if layer_of.size else 1
+        self._arc_s = together.arc_s
         self._graph: tuple[Any, ...] = (
-            graph.ptr, graph.arcs, graph.time_s, graph.arc_s, network.length_m,
-            network.layers(closed), network.node_count,
+            together.ptr, together.arcs, together.time_s, together.arc_s, network.length_m,
+            layer_of, network.node_count, layers,
         )  # fmt: skip
-        self._at = network.usable(site.spot, mode)
-        if self._at is not None:
-            # The site as the kernels take it: edge, frac, u, v, and the layer of arriving.
-            self._site = (*self._at, *self._ends(self._at), len(closed) + 1)
-            self._make_room(ROWS_MIN)
+        self._at = {mode: network.usable(site.spot, mode) for mode in self.modes}
+        sites = [
+            (_NUMBER[mode], at.edge, *self._ends(at))
+            for mode, at in self._at.items()
+            if at is not None
+        ]
+        self._sites = np.array(sites, dtype=np.int64).reshape(-1, SITE_COLUMNS)
+        self._fracs = np.array([at.frac for at in self._at.values() if at is not None])
+        self._make_room(ROWS_MIN)
 
-    def eta(self, spot: Spot, limit_s: float = inf) -> Travel | None:
-        """Return the travel from ``spot`` to the site; None if there is no way within limit_s."""
-        way = self._quickest(spot, limit_s)
+    def eta(self, spot: Spot, limit_s: float = inf, *, mode: Mode | None = None) -> Travel | None:
+        """Return the travel from ``spot`` to the site; None if there is no way within limit_s.
+
+        ``mode`` need be named where the field has several.
+        """
+        way = self._quickest(spot, limit_s, mode or self.modes[0])
         return None if way is None else Travel(way[0], way[1])
 
     def members(
@@ -97,7 +115,7 @@ class CompiledField:
         fresh_since_ms: int | None = None,
         wanted: int = WANTED,
     ) -> Iterator[Reached]:
-        """Yield the field's mode's members who can reach the site, by (eta_s, member_id).
+        """Yield the members of the field's modes who can reach the site, by (eta_s, member_id).
 
         ``wanted`` is how many are looked for at a time, at first.
         """
@@ -109,47 +127,49 @@ class CompiledField:
         """Begin to go through the members, as ``members`` does, and stop for each limit asked."""
         return Walk(self, live, fresh_since_ms, wanted)
 
-    def legs(self, spot: Spot) -> tuple[Leg, ...]:
+    def legs(self, spot: Spot, mode: Mode | None = None) -> tuple[Leg, ...]:
         """Return the quickest way from ``spot`` to the site, edge by edge; () without one."""
-        start = self.network.usable(spot, self.mode)
-        way = None if start is None else self._quickest(start, inf)
-        if start is None or way is None:
+        mode = mode or self.modes[0]
+        start, at = self.network.usable(spot, mode), self._at[mode]
+        way = None if start is None else self._quickest(start, inf, mode)
+        if start is None or at is None or way is None:
             return ()
         _, _, row, arc = way
-        assert self._at is not None, "where there is a way there is a site"
+        number = _NUMBER[mode]
         if row == AT_SITE:
-            return (self._leg(start.edge, start.frac, self._at.frac),)
-        first = self._leg(start.edge, start.frac, float(1 - (arc & 1)))
-        legs = [first, *map(self._whole, self._arcs(row))]
-        legs[-1] = self._leg(legs[-1].edge, legs[-1].from_frac, self._at.frac)
+            return (self._leg(number, start.edge, start.frac, at.frac),)
+        first = self._leg(number, start.edge, start.frac, float(1 - (arc & 1)))
+        legs = [first, *(self._whole(number, each) for each in self._arcs(row))]
+        legs[-1] = self._leg(number, legs[-1].edge, legs[-1].from_frac, at.frac)
         return tuple(leg for leg in legs if leg.from_frac != leg.to_frac) or (first,)
 
-    def route(self, spot: Spot) -> tuple[str, ...]:
+    def route(self, spot: Spot, mode: Mode | None = None) -> tuple[str, ...]:
         """Return the road_ids from ``spot`` to the site, repeats joined; () without a way."""
-        start = self.network.usable(spot, self.mode)
-        way = None if start is None else self._quickest(start, inf)
-        if start is None or way is None:
+        mode = mode or self.modes[0]
+        start, at = self.network.usable(spot, mode), self._at[mode]
+        way = None if start is None else self._quickest(start, inf, mode)
+        if start is None or at is None or way is None:
             return ()
         _, _, row, arc = way
         if row == AT_SITE:
             return (self.network.road_of(start.edge),)
-        assert self._at is not None, "where there is a way there is a site"
         *whole, last = self._arcs(row)
         # Of the first edge and of the last one there may be nothing to travel.
         edges = [start.edge] if start.frac != float(1 - (arc & 1)) else []
         edges += [each >> 1 for each in whole]
-        edges += [last >> 1] if self._at.frac != float(last & 1) else []
+        edges += [last >> 1] if at.frac != float(last & 1) else []
         roads = map(self.network.road_of, edges or [start.edge])
         return tuple(road_id for road_id, _ in groupby(roads))
 
-    def path(self, spot: Spot) -> list[LonLat]:
+    def path(self, spot: Spot, mode: Mode | None = None) -> list[LonLat]:
         """Return the points (lon, lat) from ``spot`` to the site along the road; [] without."""
-        return points_of(self.network, self.legs(spot))
+        return points_of(self.network, self.legs(spot, mode))
 
     @property
     def junctions_reached(self) -> int:
         """How far the field has grown."""
-        return 0 if self._at is None else int(self._tables[-1][DONE])
+        counts = self._tables[-1]
+        return int(counts[DONE]) if counts[STARTED] else 0
 
     # --- the tables
 
@@ -180,10 +200,7 @@ class CompiledField:
 
     def meet(self, live: LivePositions, query: "_Query", asked: tuple[Any, ...]) -> None:
         """Let the kernel find the next members; they are in ``query`` then."""
-        if self._at is None:
-            query.counts[OVER] = 1
-            return
-        asked = (*self._site, self._mode, *asked)
+        asked = (self._sites, self._fracs, *asked)
         shapes, places = self.network.shapes, live.places
         people = (
             shapes.start, shapes.degrees, shapes.along_m,
@@ -199,12 +216,16 @@ class CompiledField:
             else:
                 return
 
-    def _quickest(self, spot: Spot, limit_s: float) -> tuple[float, float, int, int] | None:
+    def _quickest(
+        self, spot: Spot, limit_s: float, mode: Mode
+    ) -> tuple[float, float, int, int] | None:
         """Return (seconds, metres, row, arc) as the kernel does; None without a way."""
-        start = self.network.usable(spot, self.mode)
-        if start is None or self._at is None:
+        start, at = self.network.usable(spot, mode), self._at[mode]
+        if start is None or at is None:
             return None
-        asked = (*start, *self._ends(start), *self._site, limit_s)
+        asked = (
+            self._sites, self._fracs, _NUMBER[mode], *start, *self._ends(start), *at, limit_s,
+        )  # fmt: skip
         while True:
             way = quickest_way(*(*self._graph, *self._tables, *asked))
             if way[2] == FIELD_FULL:
@@ -225,13 +246,14 @@ class CompiledField:
         arcs: list[int] = found[:count].tolist()
         return arcs
 
-    def _whole(self, arc: int) -> Leg:
+    def _whole(self, number: int, arc: int) -> Leg:
         backward = arc & 1
-        return self._leg(arc >> 1, float(backward), float(1 - backward))
+        return self._leg(number, arc >> 1, float(backward), float(1 - backward))
 
-    def _leg(self, edge: int, from_frac: float, to_frac: float) -> Leg:
+    def _leg(self, number: int, edge: int, from_frac: float, to_frac: float) -> Leg:
         share = abs(to_frac - from_frac)
-        time_s = share * float(self._arc_s[2 * edge + (from_frac > to_frac)]) if share else 0.0
+        arc = 2 * edge + (from_frac > to_frac)
+        time_s = share * float(self._arc_s[arc, number]) if share else 0.0
         length_m = share * self.network.lengths_m[edge]
         return Leg(edge, self.network.road_of(edge), from_frac, to_frac, time_s, length_m)
 
@@ -327,10 +349,10 @@ _Found = tuple[float, float, float, float, float, float, int, int, int, int]
 def travel_field(
     network: Network,
     site: Site,
-    mode: Mode,
+    modes: tuple[Mode, ...],
     closed: frozenset[str] = frozenset(),
     *,
     compiled: bool = COMPILED,
-) -> CompiledField | TravelField:
+) -> CompiledField | TravelFields:
     """Return the field of a site: the compiled one, where kernels are compiled."""
-    return (CompiledField if compiled else TravelField)(network, site, mode, closed)
+    return (CompiledField if compiled else TravelFields)(network, site, modes, closed)

@@ -59,19 +59,34 @@ class ModeGraph:
         return tuple(tuple(arcs[a:b]) for a, b in pairwise(ptr))
 
     @cached_property
-    def arcs(self) -> NDArray[np.int32]:
-        """``tail`` and ``arc`` side by side, which the compiled search reads together."""
-        return np.ascontiguousarray(np.column_stack((self.tail, self.arc)))
-
-    @cached_property
-    def arc_s(self) -> NDArray[np.float64]:
-        """Seconds by arc: edge e as drawn at 2e, against the drawing at 2e + 1."""
-        return np.ascontiguousarray(np.column_stack((self.forward_s, self.backward_s))).reshape(-1)
-
-    @cached_property
     def times_s(self) -> tuple[list[float], list[float]]:
         """Seconds along each edge as drawn, and against the drawing, as plain lists."""
         return self.forward_s.tolist(), self.backward_s.tolist()
+
+
+@dataclass(frozen=True, eq=False)
+class AllModes:
+    """The reversed networks of all modes in one CSR, for the compiled search.
+
+    ``arcs`` (m, 2) are tail and arc, ``time_s`` (m, modes) the seconds; ``arc_s`` (2 × edges,
+    modes) those of each arc by its number. Infinite where a mode may not go.
+    """
+
+    ptr: NDArray[np.int64]
+    arcs: NDArray[np.int32]
+    time_s: NDArray[np.float64]
+    arc_s: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, network: "Network") -> "AllModes":
+        """Lay the graphs of all modes side by side."""
+        columns = [network.graphs[mode] for mode in MODES]
+        forward_s = np.column_stack([graph.forward_s for graph in columns])
+        backward_s = np.column_stack([graph.backward_s for graph in columns])
+        arc_s = np.stack((forward_s, backward_s), axis=1).reshape(-1, len(MODES))
+        usable = network.usable_by_any
+        ptr, tail, arc = _entering(usable, network.u, network.v)
+        return cls(ptr, np.ascontiguousarray(np.column_stack((tail, arc))), arc_s[arc], arc_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +171,9 @@ class Network:
         return frozenset(piece.area_id for piece in self.pieces if piece.area_id is not None)
 
     @cached_property
-    def usable_by_all(self) -> NDArray[np.bool_]:
-        """Which edges every mode may use."""
-        walk, ebike, car = (self.graphs[mode].usable for mode in MODES)
-        return walk & ebike & car
+    def all_modes(self) -> AllModes:
+        """The graphs of all modes in one."""
+        return AllModes.of(self)
 
     @cached_property
     def usable_by_any(self) -> NDArray[np.bool_]:
@@ -301,22 +315,25 @@ def _mode_rules(
     return usable, forward_s, backward_s
 
 
-def _mode_graph(rules: _ModeRules, u: NDArray[np.int32], v: NDArray[np.int32]) -> ModeGraph:
-    """Turn one mode's rules into the arcs that enter each node."""
-    usable, forward_s, backward_s = rules
+def _entering(
+    usable: NDArray[np.bool_], u: NDArray[np.int32], v: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """Return (ptr, tail, arc) of the arcs that enter each node, over the edges that are usable."""
     edges = np.flatnonzero(usable).astype(np.int32)
     head = np.concatenate((v[edges], u[edges]))
     order = np.argsort(head, kind="stable")
     counts = np.bincount(head, minlength=1 + int(max(u.max(), v.max())))
-    graph = ModeGraph(
-        usable=usable,
-        forward_s=forward_s,
-        backward_s=backward_s,
-        ptr=np.concatenate(([0], np.cumsum(counts))),
-        tail=np.concatenate((u[edges], v[edges]))[order],
-        arc=np.concatenate((2 * edges + FORWARD, 2 * edges + BACKWARD))[order],
-        time_s=np.concatenate((forward_s[edges], backward_s[edges]))[order],
-    )
+    tail = np.concatenate((u[edges], v[edges]))[order]
+    arc = np.concatenate((2 * edges + FORWARD, 2 * edges + BACKWARD))[order]
+    return np.concatenate(([0], np.cumsum(counts))), tail, arc
+
+
+def _mode_graph(rules: _ModeRules, u: NDArray[np.int32], v: NDArray[np.int32]) -> ModeGraph:
+    """Turn one mode's rules into the arcs that enter each node."""
+    usable, forward_s, backward_s = rules
+    ptr, tail, arc = _entering(usable, u, v)
+    time_s = np.where(arc & BACKWARD, backward_s[arc >> 1], forward_s[arc >> 1])
+    graph = ModeGraph(usable, forward_s, backward_s, ptr, tail, arc, time_s)
     for array in (usable, forward_s, backward_s, graph.ptr, graph.tail, graph.arc, graph.time_s):
         array.flags.writeable = False
     return graph

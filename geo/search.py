@@ -18,7 +18,7 @@ where the traveller turns into it. So a closed road is only ever the first or th
 """
 
 from collections.abc import Iterator, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, merge
 from math import inf
 from typing import Final, NamedTuple
 
@@ -333,6 +333,69 @@ class TravelField:
 
 _Approach = tuple[int, float, float, float, float]
 """An edge towards a junction: (arc, time_s and metres of the junction, step_s, length_m)."""
+
+
+class TravelFields:
+    """The fields of one or more modes, asked as one: the compiled field's other twin."""
+
+    def __init__(
+        self,
+        network: Network,
+        site: Site,
+        modes: tuple[Mode, ...],
+        closed: frozenset[str] = frozenset(),
+    ) -> None:
+        """Stand at the site; nothing is searched until it is asked for."""
+        self.site = site
+        self.modes = modes
+        self._fields = {mode: TravelField(network, site, mode, closed) for mode in modes}
+
+    def eta(self, spot: Spot, limit_s: float = inf, *, mode: Mode | None = None) -> Travel | None:
+        """Return the travel from ``spot`` to the site by a mode; see ``TravelField.eta``."""
+        return self._fields[mode or self.modes[0]].eta(spot, limit_s)
+
+    def legs(self, spot: Spot, mode: Mode | None = None) -> tuple[Leg, ...]:
+        """Return the way from ``spot`` to the site by a mode; see ``TravelField.legs``."""
+        return self._fields[mode or self.modes[0]].legs(spot)
+
+    def route(self, spot: Spot, mode: Mode | None = None) -> tuple[str, ...]:
+        """Return the road_ids from ``spot`` to the site by a mode; see ``TravelField.route``."""
+        return self._fields[mode or self.modes[0]].route(spot)
+
+    def path(self, spot: Spot, mode: Mode | None = None) -> list[LonLat]:
+        """Return the points from ``spot`` to the site by a mode; see ``TravelField.path``."""
+        return self._fields[mode or self.modes[0]].path(spot)
+
+    def members(
+        self,
+        live: LivePositions,
+        limit_s: float = inf,
+        *,
+        fresh_since_ms: int | None = None,
+        wanted: int = 1,
+    ) -> Iterator[Reached]:
+        """Yield the members of all modes, by (eta_s, member_id); see ``TravelField.members``."""
+        return self.walk(live, fresh_since_ms, wanted).until(limit_s)
+
+    def walk(
+        self, live: LivePositions, fresh_since_ms: int | None = None, wanted: int = 1
+    ) -> "Walks":
+        """Begin to go through the members of all modes, and stop for each limit asked."""
+        fields = self._fields.values()
+        return Walks([field.walk(live, fresh_since_ms, wanted) for field in fields])
+
+
+class Walks:
+    """Walks of several modes, merged by (eta_s, member_id)."""
+
+    def __init__(self, walks: "list[Walk]") -> None:
+        """Stand at the site."""
+        self._walks = walks
+
+    def until(self, limit_s: float) -> Iterator[Reached]:
+        """Yield those who are next, up to ``limit_s``; who reads on asks until the limit's end."""
+        found = [walk.until(limit_s) for walk in self._walks]
+        return merge(*found, key=lambda reached: (reached.eta_s, reached.member_id))
 
 
 class Walk:

@@ -4,6 +4,10 @@ They do what ``search.TravelField`` does in plain Python, in the same order of o
 both give the same bits. A field's junctions are rows of two tables, found by key through a hash
 table: a field costs as much as it has reached, whatever the size of the city.
 
+A key is (plane, junction): a plane for each travel mode and each layer of the closed roads in it.
+So one field serves all modes, and meets their members in one order of time. ``time_s`` and
+``arc_s`` have a column a mode.
+
 Tables are given with room in them. A kernel that finds none changes nothing that matters and says
 so (``FIELD_FULL``, ``QUERY_FULL``); the caller makes more room and calls again.
 """
@@ -34,6 +38,10 @@ TIME, METRES = range(2)
 # A field's counts.
 ROWS, FRONTIER, DONE, STARTED = range(4)
 COUNTS = 4
+
+# Columns of a field's sites: where each of its modes gets to.
+MODE, EDGE, U, V = range(4)
+SITE_COLUMNS = 4
 
 # A query's counts.
 INDEX, WAITING, BEGUN, OVER, FOUND = range(5)
@@ -119,6 +127,35 @@ def _has_room(table: Ints, heap_keys: Longs, counts: Longs, more: int) -> bool:
 
 
 @inlined
+def _offer_ends(
+    arc_s: Reals,
+    lengths_m: Reals,
+    nodes: int,
+    table: Ints,
+    rows: Longs,
+    reals: Reals,
+    heap_reals: Reals,
+    heap_keys: Longs,
+    counts: Longs,
+    site: Longs,
+    frac: float,
+    plane: int,
+) -> None:
+    """Put the ends of one mode's edge of the site on the frontier."""
+    mode, edge = site[MODE], site[EDGE]
+    for side in range(2):
+        node = site[V] if side else site[U]
+        share = 1.0 - frac if side else frac
+        arc = 2 * edge + side
+        step_s = 0.0 if share == 0.0 else share * arc_s[arc, mode]
+        if step_s < inf:
+            _offer(
+                table, rows, reals, heap_reals, heap_keys, counts,
+                plane * nodes + node, step_s, share * lengths_m[edge], arc, AT_SITE,
+            )  # fmt: skip
+
+
+@inlined
 def _start(
     ptr: Longs,
     arcs: Ints,
@@ -127,41 +164,51 @@ def _start(
     lengths_m: Reals,
     layer_of: Ints,
     nodes: int,
+    layers: int,
     table: Ints,
     rows: Longs,
     reals: Reals,
     heap_reals: Reals,
     heap_keys: Longs,
     counts: Longs,
-    edge: int,
-    frac: float,
-    u: int,
-    v: int,
-    arriving: int,
+    sites: Longs,
+    fracs: Reals,
 ) -> int:
-    """Empty the tables and put the ends of the site's edge on the frontier; 0, or ``FIELD_FULL``.
+    """Empty the tables and put the ends of the site's edges on the frontier; 0, or ``FIELD_FULL``.
 
-    ``arriving`` is the layer of arriving along the site's own closed road.
+    Where the site's road is closed it is followed outwards first, in the last layer, and the open
+    network is entered from wherever it can be left.
     """
     table[:] = NO_ROW
     counts[:] = 0
-    layer = int(layer_of[edge]) if layer_of.size else 0
-    into = arriving if layer else 0
-    for side in range(2):
-        node = v if side else u
-        share = 1.0 - frac if side else frac
-        arc = 2 * edge + side
-        step_s = 0.0 if share == 0.0 else share * arc_s[arc]
-        if step_s < inf:
-            _offer(
-                table, rows, reals, heap_reals, heap_keys, counts,
-                into * nodes + node, step_s, share * lengths_m[edge], arc, AT_SITE,
+    reached = 0
+    for n in range(len(sites)):
+        layer = int(layer_of[sites[n, EDGE]]) if layer_of.size else 0
+        if layer:
+            plane = sites[n, MODE] * layers + layers - 1
+            _offer_ends(
+                arc_s, lengths_m, nodes, table, rows, reals, heap_reals, heap_keys, counts,
+                sites[n], fracs[n], plane,
             )  # fmt: skip
-    if layer and not _arrive_along(
-        ptr, arcs, time_s, lengths_m, layer_of, nodes,
-        table, rows, reals, heap_reals, heap_keys, counts, layer, arriving,
-    ):  # fmt: skip
-        return FIELD_FULL
+            reached = _arrive_along(
+                ptr, arcs, time_s, lengths_m, layer_of, nodes, layers,
+                table, rows, reals, heap_reals, heap_keys, counts, layer, plane, reached,
+            )  # fmt: skip
+            if reached < 0:
+                return FIELD_FULL
+    for i in range(reached):
+        row = rows[i, ORDER]
+        _offer(
+            table, rows, reals, heap_reals, heap_keys, counts,
+            rows[row, KEY] - (layers - 1) * nodes,
+            reals[row, TIME], reals[row, METRES], NO_ARC, row,
+        )  # fmt: skip
+    for n in range(len(sites)):
+        if not layer_of.size or not layer_of[sites[n, EDGE]]:
+            _offer_ends(
+                arc_s, lengths_m, nodes, table, rows, reals, heap_reals, heap_keys, counts,
+                sites[n], fracs[n], sites[n, MODE] * layers,
+            )  # fmt: skip
     counts[STARTED] = 1
     return 0
 
@@ -174,6 +221,7 @@ def _arrive_along(
     lengths_m: Reals,
     layer_of: Ints,
     nodes: int,
+    layers: int,
     table: Ints,
     rows: Longs,
     reals: Reals,
@@ -181,20 +229,20 @@ def _arrive_along(
     heap_keys: Longs,
     counts: Longs,
     layer: int,
-    arriving: int,
-) -> bool:
-    """Follow the site's closed road outwards, and start from wherever it can be entered.
+    plane: int,
+    reached: int,
+) -> int:
+    """Follow the site's closed road outwards; its junctions are noted behind the first ``reached``.
 
-    False where there was no room.
+    Returns how many are noted then; below zero where there was no room.
     """
-    base = arriving * nodes
-    reached = 0
+    base, mode = plane * nodes, plane // layers
     while counts[FRONTIER]:
         here_s, key = heap_reals[0, 0], heap_keys[0]
         row = table[_slot(table, rows, key)]
         node = key - base
         if not _has_room(table, heap_keys, counts, ptr[node + 1] - ptr[node] + reached + 1):
-            return False
+            return FIELD_FULL
         counts[FRONTIER] = heap_pop(heap_reals, heap_keys, counts[FRONTIER])
         if rows[row, SETTLED]:
             continue
@@ -203,19 +251,13 @@ def _arrive_along(
         reached += 1
         for at in range(ptr[node], ptr[node + 1]):
             arc = int(arcs[at, 1])
-            if layer_of[arc >> 1] == layer and time_s[at] < inf:
+            if layer_of[arc >> 1] == layer and time_s[at, mode] < inf:
                 metres = reals[row, METRES] + lengths_m[arc >> 1]
                 _offer(
                     table, rows, reals, heap_reals, heap_keys, counts,
-                    base + int(arcs[at, 0]), here_s + time_s[at], metres, arc, row,
+                    base + int(arcs[at, 0]), here_s + time_s[at, mode], metres, arc, row,
                 )  # fmt: skip
-    for i in range(reached):
-        row = rows[i, ORDER]
-        _offer(
-            table, rows, reals, heap_reals, heap_keys, counts,
-            rows[row, KEY] - base, reals[row, TIME], reals[row, METRES], NO_ARC, row,
-        )  # fmt: skip
-    return True
+    return reached
 
 
 @inlined
@@ -226,6 +268,7 @@ def _grow(
     lengths_m: Reals,
     layer_of: Ints,
     nodes: int,
+    layers: int,
     table: Ints,
     rows: Longs,
     reals: Reals,
@@ -240,8 +283,9 @@ def _grow(
         if rows[row, SETTLED]:
             counts[FRONTIER] = heap_pop(heap_reals, heap_keys, counts[FRONTIER])
             continue
-        layer = key // nodes
-        node = key - layer * nodes
+        plane = key // nodes
+        node, mode = key - plane * nodes, plane // layers
+        layer = plane - mode * layers
         if not _has_room(table, heap_keys, counts, ptr[node + 1] - ptr[node]):
             return FIELD_FULL
         counts[FRONTIER] = heap_pop(heap_reals, heap_keys, counts[FRONTIER])
@@ -250,7 +294,7 @@ def _grow(
         counts[DONE] += 1
         here_m = reals[row, METRES]
         for at in range(ptr[node], ptr[node + 1]):
-            tail_s = here_s + time_s[at]
+            tail_s = here_s + time_s[at, mode]
             if not tail_s < inf:
                 continue
             arc = int(arcs[at, 1])
@@ -260,7 +304,8 @@ def _grow(
                 continue
             _offer(
                 table, rows, reals, heap_reals, heap_keys, counts,
-                closed * nodes + int(arcs[at, 0]), tail_s, here_m + lengths_m[arc >> 1], arc, row,
+                (mode * layers + closed) * nodes + int(arcs[at, 0]),
+                tail_s, here_m + lengths_m[arc >> 1], arc, row,
             )  # fmt: skip
         return int(row)
     return EXHAUSTED
@@ -275,6 +320,7 @@ def meet_members(
     lengths_m: Reals,
     layer_of: Ints,
     nodes: int,
+    layers: int,
     table: Ints,
     rows: Longs,
     reals: Reals,
@@ -297,12 +343,8 @@ def meet_members(
     query: Longs,
     found_reals: Reals,
     found_places: Longs,
-    site_edge: int,
-    site_frac: float,
-    site_u: int,
-    site_v: int,
-    arriving: int,
-    mode: int,
+    sites: Longs,
+    fracs: Reals,
     fresh_since_ms: int,
     limit_s: float,
     want: int,
@@ -317,15 +359,15 @@ def meet_members(
     room: ``FIELD_FULL``, ``QUERY_FULL``.
     """
     if not counts[STARTED] and _start(
-        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes,
+        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes, layers,
         table, rows, reals, heap_reals, heap_keys, counts,
-        site_edge, site_frac, site_u, site_v, arriving,
+        sites, fracs,
     ) == FIELD_FULL:  # fmt: skip
         return FIELD_FULL
     if not query[BEGUN]:
         if not _meet_on_site_edge(
             arc_s, lengths_m, head, following, edge_of, frac_of, fix_ms, modes,
-            waiting_reals, waiting_places, query, site_edge, site_frac, mode, fresh_since_ms,
+            waiting_reals, waiting_places, query, sites, fracs, fresh_since_ms,
         ):  # fmt: skip
             return QUERY_FULL
         query[BEGUN] = 1
@@ -334,7 +376,7 @@ def meet_members(
             row = rows[query[INDEX], ORDER]
         else:
             row = _grow(
-                ptr, arcs, time_s, lengths_m, layer_of, nodes,
+                ptr, arcs, time_s, lengths_m, layer_of, nodes, layers,
                 table, rows, reals, heap_reals, heap_keys, counts,
             )  # fmt: skip
             if row == FIELD_FULL:
@@ -348,9 +390,9 @@ def meet_members(
         if said != GO_ON:
             return said
         if not _meet_at(
-            ptr, arcs, time_s, lengths_m, layer_of, nodes, rows[row, KEY], reals[row, TIME],
+            ptr, arcs, time_s, lengths_m, layer_of, nodes, layers, rows[row, KEY], reals[row, TIME],
             reals[row, METRES], head, following, edge_of, frac_of, fix_ms, modes,
-            waiting_reals, waiting_places, query, mode, fresh_since_ms,
+            waiting_reals, waiting_places, query, fresh_since_ms,
         ):  # fmt: skip
             return QUERY_FULL
         query[INDEX] += 1
@@ -358,12 +400,12 @@ def meet_members(
 
 @inlined
 def _straight(
-    arc_s: Reals, lengths_m: Reals, edge: int, from_frac: float, to_frac: float
+    arc_s: Reals, lengths_m: Reals, mode: int, edge: int, from_frac: float, to_frac: float
 ) -> tuple[float, float, int]:
     """Return (seconds, metres, arc) along one edge; infinite where it may not be travelled so."""
     share = abs(to_frac - from_frac)
     arc = 2 * edge + (from_frac > to_frac)
-    return 0.0 if share == 0.0 else share * arc_s[arc], share * lengths_m[edge], arc
+    return 0.0 if share == 0.0 else share * arc_s[arc, mode], share * lengths_m[edge], arc
 
 
 @inlined
@@ -438,22 +480,23 @@ def _meet_on_site_edge(
     waiting_reals: Reals,
     waiting_places: Longs,
     query: Longs,
-    site_edge: int,
-    site_frac: float,
-    mode: int,
+    sites: Longs,
+    fracs: Reals,
     fresh_since_ms: int,
 ) -> bool:
-    """Let those on the site's own edge come straight along it; False where there was no room."""
-    place = head[site_edge]
-    while place >= 0:
-        way_s, metres, _ = _straight(arc_s, lengths_m, site_edge, frac_of[place], site_frac)
-        if way_s < inf and stands_at(place, modes, fix_ms, edge_of, mode, fresh_since_ms):
-            if query[WAITING] == waiting_places.size:
-                return False
-            query[WAITING] = heap_push(
-                waiting_reals, waiting_places, query[WAITING], way_s, place, metres
-            )
-        place = following[place]
+    """Let those on the site's own edges come straight along them; False where was no room."""
+    for n in range(len(sites)):
+        mode, edge = sites[n, MODE], sites[n, EDGE]
+        place = head[edge]
+        while place >= 0:
+            way_s, metres, _ = _straight(arc_s, lengths_m, mode, edge, frac_of[place], fracs[n])
+            if way_s < inf and stands_at(place, modes, fix_ms, edge_of, mode, fresh_since_ms):
+                if query[WAITING] == waiting_places.size:
+                    return False
+                query[WAITING] = heap_push(
+                    waiting_reals, waiting_places, query[WAITING], way_s, place, metres
+                )
+            place = following[place]
     return True
 
 
@@ -465,6 +508,7 @@ def _meet_at(
     lengths_m: Reals,
     layer_of: Ints,
     nodes: int,
+    layers: int,
     key: int,
     here_s: float,
     here_m: float,
@@ -477,15 +521,15 @@ def _meet_at(
     waiting_reals: Reals,
     waiting_places: Longs,
     query: Longs,
-    mode: int,
     fresh_since_ms: int,
 ) -> bool:
     """Let those come who stand on an edge that leads to a junction just settled.
 
     False where there was no room for all; calling again meets some twice, which is harmless.
     """
-    layer = key // nodes
-    node = key - layer * nodes
+    plane = key // nodes
+    node, mode = key - plane * nodes, plane // layers
+    layer = plane - mode * layers
     for at in range(ptr[node], ptr[node + 1]):
         arc = int(arcs[at, 1])
         edge = arc >> 1
@@ -494,7 +538,7 @@ def _meet_at(
             continue
         while place >= 0:
             share = frac_of[place] if arc & 1 else 1.0 - frac_of[place]
-            eta_s = here_s if share == 0.0 else here_s + share * time_s[at]
+            eta_s = here_s if share == 0.0 else here_s + share * time_s[at, mode]
             if eta_s < inf and stands_at(place, modes, fix_ms, edge_of, mode, fresh_since_ms):
                 if query[WAITING] == waiting_places.size:
                     return False
@@ -511,9 +555,11 @@ def _over_the_ends(
     arc_s: Reals,
     lengths_m: Reals,
     nodes: int,
+    layers: int,
     table: Ints,
     rows: Longs,
     reals: Reals,
+    mode: int,
     edge: int,
     frac: float,
     u: int,
@@ -534,8 +580,8 @@ def _over_the_ends(
             continue
         share = 1.0 - frac if end & 1 else frac
         arc = 2 * edge + 1 - (end & 1)
-        step_s = 0.0 if share == 0.0 else share * arc_s[arc]
-        key = (layer if end >> 1 else 0) * nodes + (v if end & 1 else u)
+        step_s = 0.0 if share == 0.0 else share * arc_s[arc, mode]
+        key = (mode * layers + (layer if end >> 1 else 0)) * nodes + (v if end & 1 else u)
         row = int(table[_slot(table, rows, key)])
         if not step_s < inf or (end >> 1 and not layer):
             looked_at |= 1 << end
@@ -556,21 +602,22 @@ def quickest_way(
     lengths_m: Reals,
     layer_of: Ints,
     nodes: int,
+    layers: int,
     table: Ints,
     rows: Longs,
     reals: Reals,
     heap_reals: Reals,
     heap_keys: Longs,
     counts: Longs,
+    sites: Longs,
+    fracs: Reals,
+    mode: int,
     edge: int,
     frac: float,
     u: int,
     v: int,
     site_edge: int,
     site_frac: float,
-    site_u: int,
-    site_v: int,
-    arriving: int,
     limit_s: float,
 ) -> tuple[float, float, int, int]:
     """Find the quickest way from a spot, growing no farther than that takes.
@@ -579,20 +626,20 @@ def quickest_way(
     (``AT_SITE``: straight to the site; ``NO_WAY``; ``FIELD_FULL`` asks for room).
     """
     if not counts[STARTED] and _start(
-        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes,
+        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes, layers,
         table, rows, reals, heap_reals, heap_keys, counts,
-        site_edge, site_frac, site_u, site_v, arriving,
+        sites, fracs,
     ) == FIELD_FULL:  # fmt: skip
         return inf, inf, FIELD_FULL, NO_ARC
     best_s, best_m, best_row, best_arc = inf, inf, NO_WAY, NO_ARC
     if edge == site_edge:
-        best_s, best_m, best_arc = _straight(arc_s, lengths_m, edge, frac, site_frac)
+        best_s, best_m, best_arc = _straight(arc_s, lengths_m, mode, edge, frac, site_frac)
         best_row = AT_SITE if best_s < inf else NO_WAY
     layer = int(layer_of[edge]) if layer_of.size else 0
     looked_at = 0
     while True:
         looked_at, best_s, best_m, best_row, best_arc = _over_the_ends(
-            arc_s, lengths_m, nodes, table, rows, reals, edge, frac, u, v, layer,
+            arc_s, lengths_m, nodes, layers, table, rows, reals, mode, edge, frac, u, v, layer,
             looked_at, best_s, best_m, best_row, best_arc,
         )  # fmt: skip
         if looked_at == ALL_ENDS or not counts[FRONTIER]:
@@ -600,7 +647,7 @@ def quickest_way(
         if heap_reals[0, 0] >= best_s or heap_reals[0, 0] > limit_s:
             break
         grown = _grow(
-            ptr, arcs, time_s, lengths_m, layer_of, nodes,
+            ptr, arcs, time_s, lengths_m, layer_of, nodes, layers,
             table, rows, reals, heap_reals, heap_keys, counts,
         )  # fmt: skip
         if grown == FIELD_FULL:

@@ -25,11 +25,11 @@ def warm_up(snapper: Snapper) -> None:
     places = np.array([lon]), np.array([lat])
     live.move_many([SOMEBODY], *places, one, stated, stated, stated)
     to_wgs84_many(np.array([lon]), np.array([lat]), ["gcj02"])
+    if site is None:
+        return
+    field = travel_field(network, site, MODES)
+    list(field.members(live, 1.0, fresh_since_ms=0))
     for mode in MODES:
-        if site is None:
-            return
-        field = travel_field(network, site, mode)
-        list(field.members(live, 1.0, fresh_since_ms=0))
-        field.eta(site.spot)
-        field.path(site.spot)
-        field.route(site.spot)
+        field.eta(site.spot, mode=mode)
+        field.path(site.spot, mode)
+        field.route(site.spot, mode)

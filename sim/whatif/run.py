@@ -392,7 +392,7 @@ class Run:
         start = self.setting.streets.site(here, person.mode)
         if site is None or start is None:
             return standing(here)
-        legs = self.setting.roads.travel_field(site, person.mode, frozenset()).legs(start.spot)
+        legs = self.setting.roads.travel_field(site, (person.mode,), frozenset()).legs(start.spot)
         return self.setting.streets.way_along(legs, site, pace) if legs else standing(here)
 
     def _be_there(self, person: Person, errand: Errand) -> None:

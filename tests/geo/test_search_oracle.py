@@ -13,7 +13,7 @@ from xiaohe.geo.geometry import Spot
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES, RoadPiece
-from xiaohe.geo.search import TravelField
+from xiaohe.geo.search import TravelField, TravelFields
 from xiaohe.geo.snap import Site, Snapper
 
 JUNCTIONS = [
@@ -139,6 +139,34 @@ def test_the_compiled_search_gives_the_same_bits(data, network, mode):
             for field in twins
         )
         assert plain == compiled
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), network=networks)
+def test_members_of_all_modes_are_met_in_one_order(data, network):
+    """The compiled field of all modes gives the bits of one field a mode, merged; with closures."""
+    spots = st.builds(Spot, st.integers(0, network.edge_count - 1), SHARES)
+    closed = frozenset(data.draw(st.sets(st.sampled_from("rstuw"), max_size=2)))
+    live = Placed(Snapper(network))
+    people = st.lists(st.tuples(spots, st.sampled_from(MODES)), max_size=12)
+    for number, (spot, mode) in enumerate(data.draw(people)):
+        live.put(f"m{number}", spot, mode)
+    site = site_of(network, data.draw(spots))
+    plain, compiled = (
+        fields(network, site, MODES, closed) for fields in (TravelFields, CompiledField)
+    )
+    limits_s = data.draw(st.sampled_from([(inf,), (30.0, inf), (60.0, 120.0)]))
+    walks = [field.walk(live, None, 2) for field in (plain, compiled)]
+    for limit_s in limits_s:
+        first, second = (list(walk.until(limit_s)) for walk in walks)
+        assert first == second
+    spot, mode = data.draw(spots), data.draw(st.sampled_from(MODES))
+    travel = plain.eta(spot, mode=mode)
+    assert compiled.eta(spot, mode=mode) == travel
+    # Of ways that are equal to the last bit either may be told, by what was asked before.
+    legs = compiled.legs(spot, mode)
+    assert (travel is None) == (legs == ())
+    assert sum(leg.time_s for leg in legs) == pytest.approx(travel.eta_s if travel else 0.0)
 
 
 def test_equal_times_along_different_streets_are_ordered_by_id():
