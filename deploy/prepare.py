@@ -30,6 +30,7 @@ def main(arguments: "list[str]") -> None:
     say(f"preparing .venv: {what} (a minute or two, once)")
     make_venv()
     install(".[dev]" if dev else ".")
+    compile_loops()
     for name in ("ready", "ready-dev") if dev else ("ready",):
         (VENV / name).touch()
     say(f"prepared .venv in {time.monotonic() - began:.0f} s")
@@ -74,6 +75,12 @@ def install(what: str) -> None:
             "If the package index cannot be reached: see the network, or name a mirror with "
             "PIP_INDEX_URL. Then again: what is there already is kept.",
         )
+
+
+def compile_loops() -> None:
+    """Compile the inner loops now, once; whoever starts the program without it waits for them."""
+    say("compiling the inner loops (half a minute, once)")
+    run([str(VENV / "bin" / "python"), "-m", "xiaohe.kernel_cache"])
 
 
 def run(command: "list[str]", *, show: bool = False) -> "tuple[int, str]":

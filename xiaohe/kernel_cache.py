@@ -11,6 +11,9 @@ from tempfile import mkdtemp
 from typing import Final
 
 KERNELS: Final = Path(__file__).parent / "geo"
+MARK: Final = b"kernels"
+"""What is in a source file with kernels, and in that of their decorators."""
+
 KEPT: Final = Path("~/.cache/xiaohe/kernels")
 VARIABLE: Final = "NUMBA_CACHE_DIR"
 VERSION_HEX_DIGITS: Final = 12
@@ -25,7 +28,9 @@ def keep_kernels() -> None:
 def _version() -> str:
     digest = sha256()
     for path in sorted(KERNELS.glob("*.py")):
-        digest.update(path.read_bytes())
+        source = path.read_bytes()
+        if MARK in source:
+            digest.update(source)
     return digest.hexdigest()[:VERSION_HEX_DIGITS]
 
 
@@ -37,3 +42,18 @@ def _folder(version: str) -> Path:
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return Path(mkdtemp(prefix="xiaohe-kernels-"))
     return folder if os.access(folder, os.W_OK) else Path(mkdtemp(prefix="xiaohe-kernels-"))
+
+
+def compile_all() -> None:
+    """Compile every kernel as the program calls it, and keep it."""
+    keep_kernels()
+    from xiaohe.geo.files import load_network  # noqa: PLC0415 - numba reads the folder's name first
+    from xiaohe.geo.warming import warm_up  # noqa: PLC0415 - the same
+    from xiaohe.places import ROADS  # noqa: PLC0415 - the same
+
+    _, snapper = load_network(ROADS)
+    warm_up(snapper)
+
+
+if __name__ == "__main__":
+    compile_all()
