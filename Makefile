@@ -27,8 +27,11 @@ check: .venv/ready-dev ## style, types, and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_imports.py
 
-bench: .venv/ready ## every benchmark, each beside its peers
-	$(BIN)/xiaohe bench stream $(ARGS)
+bench: .venv/ready-dev ## every benchmark, each beside its peers: about a quarter of an hour
+	$(BIN)/xiaohe bench stream
+	$(BIN)/xiaohe bench geo
+	$(BIN)/xiaohe bench matching
+	$(BIN)/xiaohe bench bursts
 
 clean: ## remove what was made here (data in .xiaohe/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,6 +32,7 @@ from xiaohe.parts import Part
 from xiaohe.places import POLICY, ROADS, ROSTER, read_file
 from xiaohe.roster_file import publish_missing, read_roster
 from xiaohe.topics import Topics, load_topics
+from xiaohe.whole_file import write_whole
 
 READY_TIMEOUT_S = 90.0
 """Longest wait for a part to be ready, on a machine under load."""
@@ -361,7 +362,7 @@ def _usable_roads(options: StackOptions) -> Path:
     if report.source == "geojson" and not report.noded and _holds(options.roads, report.pieces):
         return options.roads
     path = options.data_dir / "roads.geojson"
-    path.write_bytes(write_roads(report.pieces))
+    write_whole(path, write_roads(report.pieces))
     return path
 
 
