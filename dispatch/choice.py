@@ -139,7 +139,7 @@ def chosen(
 
 
 def _told(ranking: Ranking, option: Option) -> list[LookedAt]:
-    """Give those whom the order names: the first looked at, and in any case the one who goes."""
+    """Give those whom the order names: the first looked at, and in any case who could go."""
     told = ranking.looked_at
     if option.rule != OWNER and ranking.owners:
         met = {seen.member_id for seen in told}
@@ -148,10 +148,12 @@ def _told(ranking: Ranking, option: Option) -> list[LookedAt]:
         told += [LookedAt(owner, Excluded.TOO_FAR, None, option.mode) for owner in unmet]
     if len(told) <= CANDIDATES_MAX:
         return told
-    named = told[:CANDIDATES_MAX]
-    if all(seen.member_id != option.member_id for seen in named):
-        named[-1] = LookedAt(option.member_id, None, option.reached, option.mode)
-    return named
+    # Who could have gone tells more than one more who is not on duty.
+    could = sorted(
+        told, key=lambda seen: (seen.member_id != option.member_id, seen.excluded is not None)
+    )
+    named = {seen.member_id for seen in could[:CANDIDATES_MAX]}
+    return [seen for seen in told if seen.member_id in named]
 
 
 def _as_owner(seen: LookedAt, ranking: Ranking, option: Option) -> LookedAt:

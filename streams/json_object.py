@@ -18,9 +18,9 @@ from xiaohe.streams.bad_input import BadInput
 NESTING_MAX = 32
 """Levels of objects and lists in a value: the contract's deepest message has 4."""
 
-INTEGER_DIGITS_MAX = 30
-"""A longer integer is read as a float: no field needs more than 19 digits, and Python refuses to
-convert very long ones."""
+INTEGER_DIGITS_MAX = 4_000
+"""A longer integer is read as a float: Python refuses to convert more than 4,300 digits. Shorter
+ones stay what they are for the strict reader too, so that both refuse them with one reason."""
 
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
