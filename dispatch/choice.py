@@ -86,7 +86,8 @@ def nobody(state: AreaState, world: World, incident: Incident, ranking: Ranking)
         eligibility = Eligibility(state, world, incident, ranking.rules, ranking.at_ms)
         reasons = {eligibility.exclusion(member) for member in members.values()}
     else:
-        reasons = {seen.excluded for seen in ranking.looked_at}
+        # Who was not even met stands where no road leads from; nobody is left without a reason.
+        reasons = {seen.excluded for seen in ranking.looked_at} or {Excluded.UNREACHABLE}
     return Nobody(tuple(sorted(str(reason or Excluded.UNREACHABLE) for reason in reasons)))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.dispatch.town import NOON_MS, POLICY, Town
+from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.ids import aid_alert_id_of, alarm_alert_id_of, incident_id_of
 from xiaohe.dispatch.inputs import Fix
 from xiaohe.dispatch.lifecycle import (
@@ -235,6 +236,17 @@ def test_in_a_very_large_area_the_reasons_are_those_of_who_was_looked_at(
     town = Town("member at shift\nm1 b none\nm2 c+900+0 all")
     town.alert(at="a")
     assert town.incident().unfilled == ("off_duty",)
+
+
+def test_in_a_very_large_area_that_nobody_can_leave_the_incident_is_told_as_unfilled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The search met nobody at all: there is a reason all the same, and the command hears of it."""
+    monkeypatch.setattr("xiaohe.dispatch.choice.EVERYBODY_MAX", 1)
+    town = Town("member\nm1\nm2")
+    decision = town.alert(at="a")
+    assert town.incident().unfilled == ("unreachable",)
+    assert any(isinstance(fact, f.IncidentUnfilled) for fact in decision.facts)
 
 
 def test_a_fix_is_not_decided_like_other_inputs() -> None:
