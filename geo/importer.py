@@ -144,8 +144,11 @@ def _report(
 ) -> ImportReport:
     """Node the pieces, unless a graph says itself where they meet, and look for islands."""
     pieces = given if source == "node-link" else node_roads(given, watch)
-    noded = {piece.points for piece in pieces} != {piece.points for piece in given}
-    junctions = len(_ends(pieces) - _ends(given)) if noded else 0
+    # As a roads file has them: digits that are lost by rounding are no junctions.
+    drawn = {_rounded(piece.points) for piece in given}
+    made = {_rounded(piece.points) for piece in pieces}
+    noded = made != drawn
+    junctions = len(_ends(made) - _ends(drawn)) if noded else 0
     if source == "osm":
         pieces = _without_doubles(pieces, tally)
     if not pieces:
@@ -168,8 +171,14 @@ def _report(
     )
 
 
-def _ends(pieces: Iterable[RoadPiece]) -> set[LonLat]:
-    return {end for piece in pieces for end in (piece.points[0], piece.points[-1])}
+def _ends(lines: Iterable[tuple[LonLat, ...]]) -> set[LonLat]:
+    return {end for line in lines for end in (line[0], line[-1])}
+
+
+def _rounded(points: Iterable[LonLat]) -> tuple[LonLat, ...]:
+    return tuple(
+        (round(lon, COORDINATE_DECIMALS), round(lat, COORDINATE_DECIMALS)) for lon, lat in points
+    )
 
 
 def _without_doubles(pieces: tuple[RoadPiece, ...], tally: Tally) -> tuple[RoadPiece, ...]:
@@ -241,10 +250,7 @@ def _once(pieces: Iterable[RoadPiece], tally: Tally) -> Iterator[RoadPiece]:
     kept: dict[RoadPiece, RoadPiece] = {}
     first: dict[RoadPiece, RoadPiece] = {}
     for piece in pieces:
-        points = tuple(
-            (round(lon, COORDINATE_DECIMALS), round(lat, COORDINATE_DECIMALS))
-            for lon, lat in piece.points
-        )
+        points = _rounded(piece.points)
         if len(set(points)) == 1:
             tally.drop("no length", piece.road_id)
             continue

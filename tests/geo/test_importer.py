@@ -46,6 +46,16 @@ def test_a_raw_file_is_noded_and_then_sound(tmp_path):
     assert not import_roads(raw).noded
 
 
+def test_finer_coordinates_than_are_kept_are_no_junctions(tmp_path):
+    """A single street with ten digits, or turned from another datum, was not made to meet."""
+    street = [[120.14000000049, 30.32], [120.15, 30.32000000049]]
+    for members in ({}, {"datum": "gcj02"}):
+        report = import_roads(
+            geojson(tmp_path, ("LineString", street, {"road_id": "x"}), **members)
+        )
+        assert (report.noded, report.junctions) == (False, 0)
+
+
 def test_lines_of_several_parts_are_taken_apart_and_points_dropped(tmp_path):
     """What is no line is counted."""
     raw = geojson(
