@@ -5,9 +5,11 @@ from typing import Final
 import numpy as np
 
 from xiaohe.geo.compiled_search import travel_field
+from xiaohe.geo.cover import cover
 from xiaohe.geo.datum import to_wgs84_many
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.roads import MODES
+from xiaohe.geo.search_kernel import AT_SITE, INT_COLUMNS, file_rows, follow
 from xiaohe.geo.snap import Snapper
 
 SOMEBODY: Final = "somebody"
@@ -33,3 +35,8 @@ def warm_up(snapper: Snapper) -> None:
         field.eta(site.spot, mode=mode)
         field.path(site.spot, mode)
         field.route(site.spot, mode)
+    cover(network, [(site.spot, MODES[0])], 0.0)
+    # What only a way over a junction, and a field that has grown, would call.
+    rows = np.zeros((1, INT_COLUMNS), dtype=np.int64)
+    follow(rows, AT_SITE, np.empty(1, dtype=np.int32))
+    file_rows(np.empty(1, dtype=np.int32), rows, 0)
