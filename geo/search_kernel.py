@@ -42,6 +42,8 @@ COUNTS = 4
 # Columns of a field's sites: where each of its modes gets to.
 MODE, EDGE, U, V = range(4)
 SITE_COLUMNS = 4
+SITE_ENDS_MAX = 6
+"""Two ends for each of three modes: offered without asking for room again."""
 
 # A query's counts.
 INDEX, WAITING, BEGUN, OVER, FOUND = range(5)
@@ -241,7 +243,8 @@ def _arrive_along(
         here_s, key = heap_reals[0, 0], heap_keys[0]
         row = table[_slot(table, rows, key)]
         node = key - base
-        if not _has_room(table, heap_keys, counts, ptr[node + 1] - ptr[node] + reached + 1):
+        more = ptr[node + 1] - ptr[node] + reached + SITE_ENDS_MAX
+        if not _has_room(table, heap_keys, counts, more):
             return FIELD_FULL
         counts[FRONTIER] = heap_pop(heap_reals, heap_keys, counts[FRONTIER])
         if rows[row, SETTLED]:
