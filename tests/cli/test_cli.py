@@ -43,6 +43,11 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         ("worker",),
         ("roads", "check"),
         ("demo", "--speed", "0"),
+        ("demo", "--speed", "nan"),
+        ("bench", "matching", "--members", "0"),
+        ("bench", "matching", "--minutes", "nan"),
+        ("bench", "matching", "--seed", "-1"),
+        ("bench", "bursts", "--rounds", "0"),
     ],
 )
 def test_unusable_arguments_end_with_2_and_a_sentence(

@@ -62,7 +62,15 @@ def test_calls_from_a_file_are_played_on_their_days(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--days", "0"), ("--days", "many"), ("--per-day", "0"), ("--fix-interval-s", "-1")],
+    [
+        ("--days", "0"),
+        ("--days", "many"),
+        ("--per-day", "0"),
+        ("--per-day", "nan"),
+        ("--per-day", "inf"),
+        ("--fix-interval-s", "-1"),
+        ("--fix-interval-s", "nan"),
+    ],
 )
 def test_an_impossible_number_is_unusable(
     arguments: tuple[str, ...],

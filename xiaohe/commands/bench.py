@@ -21,12 +21,19 @@ from xiaohe.output import note, say, say_json
 from xiaohe.places import ROADS
 
 Positive = Annotated[float, Parameter(validator=positive)]
+Count = Annotated[int, Parameter(validator=positive)]
 
 
 def _some(_: object, number: int | None) -> None:
     """Refuse a number of people that is none, for cyclopts to say."""
     if number is not None and number <= 0:
         raise ValueError("must be more than 0")
+
+
+def _seed(_: object, number: int) -> None:
+    """Refuse a seed below 0, which numpy does not take, for cyclopts to say."""
+    if number < 0:
+        raise ValueError("must be 0 or more")
 
 
 def _sizes(_: object, text: str) -> None:
@@ -42,7 +49,7 @@ def stream_(
     seconds: Positive = 75.0,
     alerts_per_s: Positive = 50.0,
     positions_per_s: Positive = 1000.0,
-    members: int = 1000,
+    members: Count = 1000,
     json: Json = False,
 ) -> int:
     """Measure alert to order, and positions into the live index, on the one-machine Kafka.
@@ -120,10 +127,10 @@ def _of(names: str) -> list[Size]:
 def matching_(
     *,
     roads: Path = ROADS,
-    members: int = 12,
+    members: Count = 12,
     minutes: Positive = 30.0,
     every_s: Positive = 5.0,
-    seed: int = 1,
+    seed: Annotated[int, Parameter(validator=_seed)] = 1,
     json: Json = False,
 ) -> int:
     """Measure how often a fix is put on the right road, on tracks where the truth is known.
@@ -155,7 +162,7 @@ def matching_(
 
 def bursts_(
     *,
-    rounds: int = 600,
+    rounds: Count = 600,
     seed: int = 1,
     manhattan: Path | None = None,
     json: Json = False,

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +43,8 @@ def _address(_: object, text: str) -> None:
 
 
 def positive(_: object, number: float) -> None:
-    """Refuse what is not more than 0, for cyclopts to say."""
-    if number <= 0:
+    """Refuse what is not more than 0, or no number at all (nan, inf), for cyclopts to say."""
+    if not 0 < number < inf:
         raise ValueError("must be more than 0")
 
 
