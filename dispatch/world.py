@@ -22,7 +22,11 @@ from xiaohe.geo.search import TravelFields
 from xiaohe.geo.snap import Site, Snapper, Spot
 
 FIELDS_KEPT_MAX = 512
-"""Travel fields kept for incidents under way: some tens of kB each."""
+"""Travel fields kept for incidents under way: some tens of kB each, where somebody is near."""
+
+JUNCTIONS_KEPT_MAX = 2_000_000
+"""Junctions that all kept fields have reached together, about 200 bytes each. Where nobody is free
+each field has searched the whole map."""
 
 SITES_KEPT_MAX = 4096
 """Snapped places kept."""
@@ -32,6 +36,8 @@ Modes = tuple[Mode, ...]
 Walk = compiled_search.Walk | search.Walks
 Field = CompiledField | TravelFields
 """Travel times to a site, by the compiled search or by its twin in plain Python."""
+
+_Key = tuple[Spot, Modes, frozenset[str]]
 
 
 class RoadMap:
@@ -45,7 +51,10 @@ class RoadMap:
         self.snapper = snapper
         self.version = network.version
         self._compiled = compiled
-        self._fields: OrderedDict[tuple[Spot, Modes, frozenset[str]], Field] = OrderedDict()
+        self._fields: OrderedDict[_Key, Field] = OrderedDict()
+        self._reached: dict[_Key, int] = {}
+        self._reached_in_all = 0
+        self._handed_out: _Key | None = None
         self._sites: OrderedDict[tuple[float, float, str | None], Site | None] = OrderedDict()
 
     def site(self, place: Position, road_id: str | None) -> Site | None:
@@ -63,15 +72,33 @@ class RoadMap:
     def travel_field(self, site: Site, modes: Modes, closed: frozenset[str]) -> Field:
         """Give the travel times to a site's spot, grown further by every question."""
         key = (site.spot, modes, closed)
+        if key != self._handed_out:
+            self._weigh()
+            self._handed_out = key
         found = self._fields.get(key)
         if found is None:
             found = travel_field(self.network, site, modes, closed, compiled=self._compiled)
             self._fields[key] = found
             if len(self._fields) > FIELDS_KEPT_MAX:
-                self._fields.popitem(last=False)
+                self._forget_oldest()
         else:
             self._fields.move_to_end(key)
         return found
+
+    def _weigh(self) -> None:
+        """Note what the field handed out last has grown to since, and forget what is too much."""
+        key = self._handed_out
+        if key is None or key not in self._fields:
+            return
+        reached = self._fields[key].junctions_reached
+        self._reached_in_all += reached - self._reached.get(key, 0)
+        self._reached[key] = reached
+        while self._reached_in_all > JUNCTIONS_KEPT_MAX:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        key, _ = self._fields.popitem(last=False)
+        self._reached_in_all -= self._reached.pop(key, 0)
 
 
 @dataclass(slots=True)

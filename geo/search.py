@@ -366,6 +366,11 @@ class TravelFields:
         """Return the points from ``spot`` to the site by a mode; see ``TravelField.path``."""
         return self._fields[mode or self.modes[0]].path(spot)
 
+    @property
+    def junctions_reached(self) -> int:
+        """How far the fields have grown, all together."""
+        return sum(field.junctions_reached for field in self._fields.values())
+
     def members(
         self,
         live: LivePositions,

@@ -21,6 +21,7 @@ from xiaohe.dispatch.lifecycle import (
 )
 from xiaohe.dispatch.policy import DURATIONS, PolicyError, load_policy
 from xiaohe.dispatch.snapshot import from_rows, pruned, rows
+from xiaohe.dispatch.world import RoadMap
 
 ORDER_STATES: tuple[OrderState, ...] = ("ordered", "accepted", "en_route", "arrived", "ended")
 INCIDENT_STATES: tuple[IncidentState, ...] = (*LIVE, "resolved", "closed", "cancelled", "merged")
@@ -226,6 +227,24 @@ def test_travel_and_sites_are_kept_only_up_to_a_limit(monkeypatch: pytest.Monkey
         etas.append(town.orders()[0].eta_s)
         town.member("m1").declines()
     assert etas == [54.0, 54.0, 90.0, 90.0, 54.0]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_searches_of_the_whole_map_are_not_all_kept(
+    monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    """While nobody is free each incident's search takes in all there is: memory has a bound."""
+    town = Town("member at shift\nm1 b none")
+    whole = town.roads.network.node_count
+    monkeypatch.setattr("xiaohe.dispatch.world.JUNCTIONS_KEPT_MAX", 3 * whole)
+    roads = RoadMap(town.roads.network, town.roads.snapper, compiled=compiled)
+    for n in range(10):
+        site = roads.site(town.position(f"ab@0.{n}"), None)
+        assert site is not None
+        field = roads.travel_field(site, ("ebike",), frozenset())
+        assert list(field.members(town.live, fresh_since_ms=NOON_MS)) != []
+        assert field.junctions_reached == whole
+    assert len(roads._fields) == 4  # three, and the one in hand
 
 
 def test_in_a_very_large_area_the_reasons_are_those_of_who_was_looked_at(
