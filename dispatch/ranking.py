@@ -25,8 +25,8 @@ MUTUAL_AID: Final = "mutual_aid"
 ORDER_OF_RULES: Final = {OWNER: 0, TEAM: 1, NEAREST: 2, MUTUAL_AID: 2}
 """Which rule comes before which."""
 
-MET_AT_ONCE: Final = 8
-"""Members looked for at first: five who may go are mostly among the first eight."""
+MET_AT_ONCE: Final = 12
+"""Members looked for at first: five who may go are mostly among the first twelve."""
 
 NEXT_LIMIT: Final = 4.0
 """Where the window is not far enough, so many times as far is looked next, and then everywhere."""

@@ -114,20 +114,13 @@ class LivePositions:
         there = LivePositions(snapper, self._mode)
         for member_id, slot in self._slot_of.items():
             there.enrol(member_id, MODES[self.modes[slot]])
-            post, track = self._posts_at.get(member_id), self.track(member_id)
-            if post is not None:
-                there.set_post(member_id, *post)
-            if track is not None:
-                # A fix that is doubted is not taken along: the next one says where they are.
-                there.move(
-                    member_id,
-                    track.lon,
-                    track.lat,
-                    track.fix_ms,
-                    accuracy_m=track.accuracy_m,
-                    speed_mps=track.speed_mps,
-                    course_deg=track.course_deg,
-                )
+        for member_id, post in self._posts_at.items():
+            there.set_post(member_id, *post)
+        # A fix that is doubted is not taken along: the next one says where they are.
+        known = [m for m, slot in self._slot_of.items() if self.fix_ms[slot] != NEVER_MS]
+        slots = [self._slot_of[member_id] for member_id in known]
+        lon, lat, accuracy_m, speed_mps, course_deg, _ = self.fixes[slots].T
+        there.move_many(known, lon, lat, self.fix_ms[slots], accuracy_m, speed_mps, course_deg)
         return there
 
     def __len__(self) -> int:

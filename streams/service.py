@@ -14,6 +14,7 @@ from xiaohe.dispatch.policy import Policy, load_policy
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.files import load_network
+from xiaohe.geo.network import Network
 from xiaohe.geo.warming import warm_up
 from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.bad_input import BadInput
@@ -58,6 +59,8 @@ class Service:
         self._loaded = False
         self._bad: list[tuple[Raw, BadInput]] = []
         topics = settings.topics
+        # Begun before the file is read, so that no change between is missed.
+        self.roads_watch = RoadsWatch(settings.roads, settings.speed, self.on_roads)
         self.shared = Shared(
             policy=_policy(settings),
             roster=self.roster,
@@ -67,6 +70,10 @@ class Service:
             partitions=topics.area_partitions,
         )
         warm_up(self.shared.roads.snapper)
+
+    def network(self) -> Network:
+        """Give the network that is decided on."""
+        return self.shared.roads.network
 
     def on_roads(self, roads: RoadMap) -> None:
         """Let all engines decide on another map from now on."""
@@ -133,7 +140,6 @@ class _ServiceWorker(Worker):
             on_owned=lambda: on_owned(frozenset(lane.partition for lane in self.lanes.lanes)),
         )
         self._service = service
-        self._roads = RoadsWatch(settings.roads, settings.speed, service.on_roads)
 
     async def run(self) -> BaseException | None:
         """Read the roster, then work; see ``Worker.run``."""
@@ -154,11 +160,18 @@ class _ServiceWorker(Worker):
             reading.result()
             self._service.roster_loaded()
             self._gate = reader.caught_up
-            watching = asyncio.create_task(self._roads.run(), name="roads")
+            watch = self._service.roads_watch.run(self._service.network)
+            watching = asyncio.create_task(watch, name="roads")
+            watching.add_done_callback(self._watch_ended)
             try:
                 return await super().run()
             finally:
                 watching.cancel()
+
+    def _watch_ended(self, watching: asyncio.Task[None]) -> None:
+        """Leave where the map could not be put to use: that is a fault of ours."""
+        if not watching.cancelled() and (fault := watching.exception()) is not None:
+            self._end(fault)
 
 
 def run_service(settings: ServiceSettings, on_owned: Callable[[frozenset[int]], None]) -> int:

@@ -125,7 +125,9 @@ def run(arguments: list[str]) -> int:
         return EXIT_DONE
     except _mendable() as fault:
         note(f"xiaohe: {fault}")
-        return EXIT_FAILED
+        from xiaohe.sim.whatif.scenario import ScenarioError  # noqa: PLC0415 - as in _mendable
+
+        return EXIT_UNUSABLE if isinstance(fault, ScenarioError) else EXIT_FAILED
     return status if isinstance(status, int) else EXIT_DONE
 
 

@@ -87,31 +87,32 @@ def test_an_impossible_number_is_unusable(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "names"),
+    ("arguments", "status", "names"),
     [
-        (("--calls", "none.csv"), "none.csv"),
-        (("--rates", "none.yaml"), "none.yaml"),
-        (("--scenarios", "none.yaml"), "none.yaml"),
-        (("--roster", "none.json"), "none.json"),
-        (("--start", "soon"), "YYYY-MM-DD"),
-        (("--html", "no/such/folder/r.html"), "there is no folder"),
-        (("--area", "atlantis"), "atlantis"),
-        (("--scenario", "x:members=51"), "roster=FILE"),
-        (("--scenario", "x:move=nobody>here"), "no squad"),
-        (("--scenario", "x:rate=1", "--scenario", "x:rate=2"), "name each otherwise"),
-        (("--calls", "a.csv", "--per-day", "3"), "give one"),
+        (("--calls", "none.csv"), FAILED, "none.csv"),
+        (("--rates", "none.yaml"), FAILED, "none.yaml"),
+        (("--roster", "none.json"), FAILED, "none.json"),
+        (("--html", "no/such/folder/r.html"), FAILED, "there is no folder"),
+        (("--scenarios", "none.yaml"), UNUSABLE, "none.yaml"),
+        (("--start", "soon"), UNUSABLE, "YYYY-MM-DD"),
+        (("--area", "atlantis"), UNUSABLE, "atlantis"),
+        (("--scenario", "x:members=51"), UNUSABLE, "roster=FILE"),
+        (("--scenario", "x:move=nobody>here"), UNUSABLE, "no squad"),
+        (("--scenario", "x:rate=1", "--scenario", "x:rate=2"), UNUSABLE, "name each otherwise"),
+        (("--calls", "a.csv", "--per-day", "3"), UNUSABLE, "give one"),
     ],
 )
 def test_what_cannot_be_played_says_what_to_do(
     arguments: tuple[str, ...],
+    status: int,
     names: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Status 1, one sentence on stderr."""
+    """Status 2 for what cannot be asked, 1 for what is not there; one sentence on stderr."""
     monkeypatch.chdir(tmp_path)
-    assert run(["simulate", *arguments]) == FAILED
+    assert run(["simulate", *arguments]) == status
     said = capsys.readouterr()
     assert names in said.err
     assert said.out == ""

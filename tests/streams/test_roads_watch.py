@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 
 from tests.geo import maps
 from tests.streams.station import AREA, STREETS, Station, member, values
@@ -21,9 +22,12 @@ def replaced(path, content):
     os.replace(beside, path)
 
 
+IN_USE = maps.network(STREET)
+
+
 def looked(watch):
     """What one look does."""
-    asyncio.run(watch.look())
+    asyncio.run(watch.look(IN_USE))
 
 
 def test_a_changed_file_is_handed_on_once(tmp_path):
@@ -54,6 +58,23 @@ def test_a_file_that_cannot_be_used_changes_nothing(tmp_path):
     replaced(path, write_roads(maps.pieces(WITH_A_BRIDGE)))
     looked(watch)
     assert len(maps_seen) == 1
+
+
+def test_a_map_that_the_check_calls_broken_changes_nothing(tmp_path):
+    """Streets that cross without a common end, and a map of another city, stay out."""
+    path, maps_seen = tmp_path / "roads.geojson", []
+    path.write_bytes(write_roads(maps.pieces(STREET)))
+    watch = RoadsWatch(path, 1.0, maps_seen.append)
+    (street, *_) = maps.pieces(STREET)
+    (lon1, lat1), (lon2, lat2) = street.points
+    middle = (lon1 + lon2) / 2
+    crossing = replace(street, road_id="x", points=((middle, lat1 - 0.001), (middle, lat2 + 0.001)))
+    replaced(path, write_roads([*maps.pieces(STREET), crossing]))
+    looked(watch)
+    elsewhere = replace(street, points=((lon1 - 30.0, lat1), (lon2 - 30.0, lat2)))
+    replaced(path, write_roads([elsewhere]))
+    looked(watch)
+    assert maps_seen == []
 
 
 def test_an_engine_decides_on_the_new_map_with_the_members_where_they_are():

@@ -46,6 +46,9 @@ DAYS = 30
 DAYS_MOST = 3660
 """Ten years: beyond it a run would outlast the patience of whoever asked."""
 
+PER_DAY_MOST = 100_000
+"""More than one call a second is no sub-district, and would not fit into memory."""
+
 START = date(2030, 1, 7)
 """A Monday: the day on which drawn calls begin, where nothing else is asked for."""
 
@@ -61,6 +64,8 @@ NOT_BUILT_YET = "hazards, rectified and visits_saved_share are null: inspections
 def _positive(_: object, number: float | None) -> None:
     if number is not None:
         positive(_, number)
+    if number is not None and number > PER_DAY_MOST:
+        raise ValueError(f"must be at most {PER_DAY_MOST:,}")
 
 
 PositiveOrNone = Annotated[float | None, Parameter(validator=_positive)]
