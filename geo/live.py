@@ -24,6 +24,12 @@ from xiaohe.geo.places import EVERY_PLACE, NOWHERE, Places, put_place
 from xiaohe.geo.roads import MODES, LonLat, Mode
 from xiaohe.geo.snap import Site, Snapper
 
+ACCURACY_MAX_M: Final = 10_000.0
+"""A larger stated error is read as this: it says no more, and no figure made of it overflows."""
+
+SPEED_MAX_STATED_MPS: Final = 300.0
+"""A larger stated speed is read as this."""
+
 SLOTS_MIN: Final = 64
 """Room that an area starts with; it doubles when it is full."""
 
@@ -164,7 +170,11 @@ class LivePositions:
         (farther than anybody can have come, beyond both accuracies) leaves the place as it was,
         marked as not trusted; the next fix that agrees with the leap confirms it (``matching``).
         """
-        stated = (_number(accuracy_m), _number(speed_mps), _number(course_deg))
+        stated = (
+            min(_number(accuracy_m), ACCURACY_MAX_M),
+            min(_number(speed_mps), SPEED_MAX_STATED_MPS),
+            _number(course_deg),
+        )
         if not self._take(self._slot(member_id), lon, lat, fix_ms, stated):
             return None
         return self.track(member_id)
@@ -185,6 +195,8 @@ class LivePositions:
         """
         slot_of, news = self._slot, np.empty(len(member_ids), dtype=np.bool_)
         slots = np.array([slot_of(member_id) for member_id in member_ids], dtype=np.int64)
+        accuracy_m = np.minimum(accuracy_m, ACCURACY_MAX_M)
+        speed_mps = np.minimum(speed_mps, SPEED_MAX_STATED_MPS)
         given = np.column_stack((lon, lat, accuracy_m, speed_mps, course_deg))
         x, y = self._network.projection.many_to_m(given[:, : LAT + 1]).T
         found = self._matcher.match_many(

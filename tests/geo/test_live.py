@@ -1,5 +1,6 @@
 """Live positions."""
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -128,6 +129,21 @@ def test_accuracy_excuses_a_leap_up_to_a_limit(accuracy_m, trusted):
     far = 480 if accuracy_m < 1000 else 1100
     live.move("m", *at(0), 0, accuracy_m=accuracy_m)
     assert live.move("m", *at(far), 1, accuracy_m=accuracy_m).trusted is trusted
+
+
+@pytest.mark.parametrize("absurd", [{"accuracy_m": 1e300}, {"speed_mps": 1e300}])
+def test_absurd_figures_of_a_device_put_nobody_off_the_road(absurd):
+    """The member is where the fix is, one by one and in a batch."""
+    live = LivePositions(SNAPPER)
+    assert live.move("m", *at(100), 0, **absurd).spot.edge == AB
+    columns = {"accuracy_m": np.array([np.nan]), "speed_mps": np.array([np.nan])}
+    columns |= {name: np.array([value]) for name, value in absurd.items()}
+    lon, lat = at(120)
+    live.move_many(
+        ["n"], np.array([lon]), np.array([lat]), np.array([0]), columns["accuracy_m"],
+        columns["speed_mps"], np.array([np.nan]),
+    )  # fmt: skip
+    assert live.track("n").spot.edge == AB
 
 
 def test_noise_in_quick_fixes_is_no_leap():
