@@ -87,7 +87,7 @@ class CompiledField:
         self._arc_s = together.arc_s
         self._graph: tuple[Any, ...] = (
             together.ptr, together.arcs, together.time_s, together.arc_s, network.length_m,
-            layer_of, network.node_count, layers,
+            layer_of, network.node_count.bit_length(), layers,
         )  # fmt: skip
         self._at = {mode: network.usable(site.spot, mode) for mode in self.modes}
         sites = [

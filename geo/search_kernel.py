@@ -4,7 +4,8 @@ They do what ``search.TravelField`` does in plain Python, in the same order of o
 both give the same bits. A field's junctions are rows of two tables, found by key through a hash
 table: a field costs as much as it has reached, whatever the size of the city.
 
-A key is (plane, junction): a plane for each travel mode and each layer of the closed roads in it.
+A key is (plane, junction), the junction in the lowest ``bits``: a plane for each travel mode and
+each layer of the closed roads in it.
 So one field serves all modes, and meets their members in one order of time. ``time_s`` and
 ``arc_s`` have a column a mode.
 
@@ -132,7 +133,7 @@ def _has_room(table: Ints, heap_keys: Longs, counts: Longs, more: int) -> bool:
 def _offer_ends(
     arc_s: Reals,
     lengths_m: Reals,
-    nodes: int,
+    bits: int,
     table: Ints,
     rows: Longs,
     reals: Reals,
@@ -153,7 +154,7 @@ def _offer_ends(
         if step_s < inf:
             _offer(
                 table, rows, reals, heap_reals, heap_keys, counts,
-                plane * nodes + node, step_s, share * lengths_m[edge], arc, AT_SITE,
+                (plane << bits) + node, step_s, share * lengths_m[edge], arc, AT_SITE,
             )  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def _start(
     arc_s: Reals,
     lengths_m: Reals,
     layer_of: Ints,
-    nodes: int,
+    bits: int,
     layers: int,
     table: Ints,
     rows: Longs,
@@ -189,11 +190,11 @@ def _start(
         if layer:
             plane = sites[n, MODE] * layers + layers - 1
             _offer_ends(
-                arc_s, lengths_m, nodes, table, rows, reals, heap_reals, heap_keys, counts,
+                arc_s, lengths_m, bits, table, rows, reals, heap_reals, heap_keys, counts,
                 sites[n], fracs[n], plane,
             )  # fmt: skip
             reached = _arrive_along(
-                ptr, arcs, time_s, lengths_m, layer_of, nodes, layers,
+                ptr, arcs, time_s, lengths_m, layer_of, bits, layers,
                 table, rows, reals, heap_reals, heap_keys, counts, layer, plane, reached,
             )  # fmt: skip
             if reached < 0:
@@ -202,13 +203,13 @@ def _start(
         row = rows[i, ORDER]
         _offer(
             table, rows, reals, heap_reals, heap_keys, counts,
-            rows[row, KEY] - (layers - 1) * nodes,
+            rows[row, KEY] - ((layers - 1) << bits),
             reals[row, TIME], reals[row, METRES], NO_ARC, row,
         )  # fmt: skip
     for n in range(len(sites)):
         if not layer_of.size or not layer_of[sites[n, EDGE]]:
             _offer_ends(
-                arc_s, lengths_m, nodes, table, rows, reals, heap_reals, heap_keys, counts,
+                arc_s, lengths_m, bits, table, rows, reals, heap_reals, heap_keys, counts,
                 sites[n], fracs[n], sites[n, MODE] * layers,
             )  # fmt: skip
     counts[STARTED] = 1
@@ -222,7 +223,7 @@ def _arrive_along(
     time_s: Reals,
     lengths_m: Reals,
     layer_of: Ints,
-    nodes: int,
+    bits: int,
     layers: int,
     table: Ints,
     rows: Longs,
@@ -238,7 +239,7 @@ def _arrive_along(
 
     Returns how many are noted then; below zero where there was no room.
     """
-    base, mode = plane * nodes, plane // layers
+    base, mode = plane << bits, plane // layers
     while counts[FRONTIER]:
         here_s, key = heap_reals[0, 0], heap_keys[0]
         row = table[_slot(table, rows, key)]
@@ -270,7 +271,7 @@ def _grow(
     time_s: Reals,
     lengths_m: Reals,
     layer_of: Ints,
-    nodes: int,
+    bits: int,
     layers: int,
     table: Ints,
     rows: Longs,
@@ -286,8 +287,8 @@ def _grow(
         if rows[row, SETTLED]:
             counts[FRONTIER] = heap_pop(heap_reals, heap_keys, counts[FRONTIER])
             continue
-        plane = key // nodes
-        node, mode = key - plane * nodes, plane // layers
+        plane = key >> bits
+        node, mode = key - (plane << bits), plane if layers == 1 else plane // layers
         layer = plane - mode * layers
         if not _has_room(table, heap_keys, counts, ptr[node + 1] - ptr[node]):
             return FIELD_FULL
@@ -307,7 +308,7 @@ def _grow(
                 continue
             _offer(
                 table, rows, reals, heap_reals, heap_keys, counts,
-                (mode * layers + closed) * nodes + int(arcs[at, 0]),
+                ((mode * layers + closed) << bits) + int(arcs[at, 0]),
                 tail_s, here_m + lengths_m[arc >> 1], arc, row,
             )  # fmt: skip
         return int(row)
@@ -322,7 +323,7 @@ def meet_members(
     arc_s: Reals,
     lengths_m: Reals,
     layer_of: Ints,
-    nodes: int,
+    bits: int,
     layers: int,
     table: Ints,
     rows: Longs,
@@ -362,7 +363,7 @@ def meet_members(
     room: ``FIELD_FULL``, ``QUERY_FULL``.
     """
     if not counts[STARTED] and _start(
-        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes, layers,
+        ptr, arcs, time_s, arc_s, lengths_m, layer_of, bits, layers,
         table, rows, reals, heap_reals, heap_keys, counts,
         sites, fracs,
     ) == FIELD_FULL:  # fmt: skip
@@ -379,7 +380,7 @@ def meet_members(
             row = rows[query[INDEX], ORDER]
         else:
             row = _grow(
-                ptr, arcs, time_s, lengths_m, layer_of, nodes, layers,
+                ptr, arcs, time_s, lengths_m, layer_of, bits, layers,
                 table, rows, reals, heap_reals, heap_keys, counts,
             )  # fmt: skip
             if row == FIELD_FULL:
@@ -393,7 +394,7 @@ def meet_members(
         if said != GO_ON:
             return said
         if not _meet_at(
-            ptr, arcs, time_s, lengths_m, layer_of, nodes, layers, rows[row, KEY], reals[row, TIME],
+            ptr, arcs, time_s, lengths_m, layer_of, bits, layers, rows[row, KEY], reals[row, TIME],
             reals[row, METRES], head, following, edge_of, frac_of, fix_ms, modes,
             waiting_reals, waiting_places, query, fresh_since_ms,
         ):  # fmt: skip
@@ -510,7 +511,7 @@ def _meet_at(
     time_s: Reals,
     lengths_m: Reals,
     layer_of: Ints,
-    nodes: int,
+    bits: int,
     layers: int,
     key: int,
     here_s: float,
@@ -530,8 +531,8 @@ def _meet_at(
 
     False where there was no room for all; calling again meets some twice, which is harmless.
     """
-    plane = key // nodes
-    node, mode = key - plane * nodes, plane // layers
+    plane = key >> bits
+    node, mode = key - (plane << bits), plane if layers == 1 else plane // layers
     layer = plane - mode * layers
     for at in range(ptr[node], ptr[node + 1]):
         arc = int(arcs[at, 1])
@@ -557,7 +558,7 @@ def _meet_at(
 def _over_the_ends(
     arc_s: Reals,
     lengths_m: Reals,
-    nodes: int,
+    bits: int,
     layers: int,
     table: Ints,
     rows: Longs,
@@ -584,7 +585,7 @@ def _over_the_ends(
         share = 1.0 - frac if end & 1 else frac
         arc = 2 * edge + 1 - (end & 1)
         step_s = 0.0 if share == 0.0 else share * arc_s[arc, mode]
-        key = (mode * layers + (layer if end >> 1 else 0)) * nodes + (v if end & 1 else u)
+        key = ((mode * layers + (layer if end >> 1 else 0)) << bits) + (v if end & 1 else u)
         row = int(table[_slot(table, rows, key)])
         if not step_s < inf or (end >> 1 and not layer):
             looked_at |= 1 << end
@@ -604,7 +605,7 @@ def quickest_way(
     arc_s: Reals,
     lengths_m: Reals,
     layer_of: Ints,
-    nodes: int,
+    bits: int,
     layers: int,
     table: Ints,
     rows: Longs,
@@ -629,7 +630,7 @@ def quickest_way(
     (``AT_SITE``: straight to the site; ``NO_WAY``; ``FIELD_FULL`` asks for room).
     """
     if not counts[STARTED] and _start(
-        ptr, arcs, time_s, arc_s, lengths_m, layer_of, nodes, layers,
+        ptr, arcs, time_s, arc_s, lengths_m, layer_of, bits, layers,
         table, rows, reals, heap_reals, heap_keys, counts,
         sites, fracs,
     ) == FIELD_FULL:  # fmt: skip
@@ -642,7 +643,7 @@ def quickest_way(
     looked_at = 0
     while True:
         looked_at, best_s, best_m, best_row, best_arc = _over_the_ends(
-            arc_s, lengths_m, nodes, layers, table, rows, reals, mode, edge, frac, u, v, layer,
+            arc_s, lengths_m, bits, layers, table, rows, reals, mode, edge, frac, u, v, layer,
             looked_at, best_s, best_m, best_row, best_arc,
         )  # fmt: skip
         if looked_at == ALL_ENDS or not counts[FRONTIER]:
@@ -650,7 +651,7 @@ def quickest_way(
         if heap_reals[0, 0] >= best_s or heap_reals[0, 0] > limit_s:
             break
         grown = _grow(
-            ptr, arcs, time_s, lengths_m, layer_of, nodes, layers,
+            ptr, arcs, time_s, lengths_m, layer_of, bits, layers,
             table, rows, reals, heap_reals, heap_keys, counts,
         )  # fmt: skip
         if grown == FIELD_FULL:
