@@ -11,17 +11,18 @@ Markov Map Matching Through Noise and Sparseness, 2009); here the way is followe
 along the road instead of being searched between two fixes, so that nothing waits for the next one.
 """
 
-from math import erfc, exp, inf, log, sqrt
+from math import exp, inf, log, sqrt
 from typing import Final, NamedTuple
 
 from xiaohe.geo.grid import Floats, Ints, Pointers
 from xiaohe.geo.kernels import kernel
+from xiaohe.geo.matching_speed import CALM_MPS, CERTAIN, against, hurried, moved
 from xiaohe.geo.matching_ways import (
     ALLOWED,
     BOTH_WAYS,
+    CAR_KMH,
     FIRST,
     LAST,
-    ROOT_2,
     Fix,
     Travels,
     U,
@@ -45,18 +46,18 @@ VISITS: Final = 48
 GATE: Final = 2.5
 """Standard deviations of the place travelled to, within which edges are looked at."""
 
-SPEED_MEMORY_S: Final = 30.0
+SPEED_MEMORY_S: Final = 60.0
 """After about so long a known speed says nothing any more."""
 
-CALM_MPS: Final = 1.0
-CALM: Final = 0.04
+CALM: Final = 0.02
 """Who stood and stands moves less irregularly: by so much in the square."""
 
-CROSSING_M: Final = 5.0
-"""Who comes to a junction and stops there stops before it, not in its middle."""
+STEADY: Final = 0.2
+"""Who goes as fast as before has hardly changed speed in between: by so much in the square."""
 
-CERTAIN: Final = 2.0
-"""Standard deviations of a speed from which on its direction is taken as known."""
+LOG_PAST: Final = log(0.07)
+"""Who comes to a junction and stops, stops before it: to stand on an edge that was entered since
+the last fix has this chance. Fixes that say so again are not held against it."""
 
 AHEAD_MIN: Final = 0.3
 """Chance of a turn, where going straight on has 1."""
@@ -64,12 +65,6 @@ AHEAD_MIN: Final = 0.3
 SHARP_COSINE: Final = -0.8
 SHARP: Final = 0.05
 """The same of a turn back of more than about 140°."""
-
-COURSE_NOISE: Final = 0.1
-"""Radians that a road bends between its vertices, and a receiver's course lags."""
-
-COURSE_OUTLIER: Final = 0.005
-"""Share of courses that mean nothing."""
 
 SPEED_MISFIT_MAX: Final = 9.0
 """A speed off by more squared deviations than this is an outlier and says no more against."""
@@ -200,8 +195,8 @@ def _grow(
             dead_low = height == above
         if high_m > from_m and low_m < to_m:
             low, high = -inf if dead_low else from_m, inf if dead_high else to_m
-            if not first and fix.has_speed and fix.speed_mps < CALM_MPS:
-                low, high = _cleared(prior.speed_mps, low, high)
+            if not first and fix.standing > 0.0:
+                log_chance += fix.standing * LOG_PAST
             child = Stretch(edge, base_m, sign, low, high, log_chance)
             if _weighed(points, edges, travels, fix, prior, child, best, children[made]):
                 best = max(best, children[made, LOG_WEIGHT])
@@ -214,8 +209,12 @@ def _predicted(travels: Travels, fix: Fix, old: Floats) -> Moving:
     """Return where a hypothesis is at the time of a fix, before the fix is looked at."""
     dt_s = fix.dt_s
     q = travels.acceleration * travels.acceleration
-    if abs(old[SPEED_MPS]) < CALM_MPS and fix.has_speed and fix.speed_mps < CALM_MPS:
+    if abs(old[SPEED_MPS]) < CALM_MPS and fix.standing > 0.0:
         q *= CALM
+    elif fix.has_speed:
+        change = abs(old[SPEED_MPS]) - fix.speed_mps
+        if change * change < old[VAR_SPEED] + fix.noise_mps * fix.noise_mps:
+            q *= STEADY
     typical2 = travels.speed_typical_mps * travels.speed_typical_mps
     kept = exp(-dt_s / SPEED_MEMORY_S)
     lasting_s = SPEED_MEMORY_S * (1.0 - kept)
@@ -246,18 +245,6 @@ def _reach(fix: Fix, prior: Moving) -> tuple[float, float]:
         var_m2 -= gain * prior.covar
     spread_m = GATE * sqrt(max(var_m2, VAR_MIN_M2))
     return along_m - spread_m, along_m + spread_m
-
-
-@kernel
-def _cleared(speed_mps: float, low_m: float, high_m: float) -> tuple[float, float]:
-    """Return what of an edge past a junction is left for who came to it and stands."""
-    if high_m - low_m < 4 * CROSSING_M:
-        return low_m, high_m
-    if speed_mps > CALM_MPS and low_m >= 0.0:
-        return low_m + CROSSING_M, high_m
-    if speed_mps < -CALM_MPS and high_m <= 0.0:
-        return low_m, high_m - CROSSING_M
-    return low_m, high_m
 
 
 @kernel
@@ -337,6 +324,7 @@ def _weighed(
         fix, on.sign * course_x, on.sign * course_y, speed, var_speed
     )
     log_weight += log_course
+    log_weight -= hurried(edges[on.edge, CAR_KMH], travels, fix)
     if known:
         sum_speed = var_speed + fix.noise_mps * fix.noise_mps
         miss = forward - speed
@@ -388,39 +376,3 @@ def _cut(whole: Moving, low_m: float, high_m: float) -> tuple[float, Moving]:
         var_speed,
         covar * narrower,
     )
-
-
-@kernel
-def moved(
-    fix: Fix, course_x: float, course_y: float, speed: float, var_speed: float
-) -> tuple[bool, float, float]:
-    """Return what speed and course say of moving in a direction, for who does so at ``speed``.
-
-    As (whether the speed that way is known, that speed, the log of how likely the rest is).
-    """
-    certain = speed * speed > CERTAIN * CERTAIN * var_speed
-    if not fix.has_course:
-        if not fix.has_speed or (not certain and fix.speed_mps > fix.noise_mps):
-            return False, 0.0, 0.0  # nothing is stated, or fast and either way
-        return True, fix.speed_mps if speed >= 0.0 else -fix.speed_mps, 0.0
-    if not fix.has_speed and not certain:
-        return False, 0.0, 0.0
-    stated = fix.speed_mps if fix.has_speed else abs(speed)
-    ahead = stated * (fix.course_x * course_x + fix.course_y * course_y)
-    across = stated * (fix.course_x * course_y - fix.course_y * course_x)
-    bent = COURSE_NOISE * stated
-    likely = exp(-0.5 * across * across / (fix.aside_mps * fix.aside_mps + bent * bent))
-    if not fix.has_speed and ahead * speed < 0.0:
-        likely = 0.0
-    return fix.has_speed, ahead, log(likely + COURSE_OUTLIER)
-
-
-@kernel
-def against(edges: Ints, travels: Travels, edge: int, speed: float, var_speed: float) -> float:
-    """Return what going against a one-way costs in log weight: nothing, for who stands."""
-    bits = (edges[edge, ALLOWED] >> (2 * travels.mode)) & BOTH_WAYS
-    if bits == BOTH_WAYS:
-        return 0.0
-    right_way = speed if bits == 1 else -speed
-    share = 0.5 * erfc(-(right_way + CALM_MPS) / (ROOT_2 * sqrt(var_speed)))
-    return -log(max(share, travels.wrong_way))

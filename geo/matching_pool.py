@@ -16,10 +16,9 @@ from xiaohe.geo.matching_filter import (
     SPEED_MPS,
     VAR_M2,
     VAR_SPEED,
-    against,
-    moved,
 )
-from xiaohe.geo.matching_ways import FIRST, LAST, Fix, Travels, Ways, located
+from xiaohe.geo.matching_speed import against, hurried, moved
+from xiaohe.geo.matching_ways import CAR_KMH, FIRST, LAST, Fix, Travels, Ways, located
 
 HYPOTHESES: Final = 6
 """Kept for a member. More than this many places at once are one: nowhere."""
@@ -94,7 +93,7 @@ def _sow(
     _, _, _, course_x, course_y = located(points, first, last, fix.x, fix.y)
     speed, var_speed = 0.0, travels.speed_typical_mps * travels.speed_typical_mps
     known, forward, log_course = moved(fix, course_x, course_y, speed, var_speed)
-    log_weight += log_course
+    log_weight += log_course - hurried(edges[edge, CAR_KMH], travels, fix)
     if known:
         sum_speed = var_speed + fix.noise_mps * fix.noise_mps
         log_weight -= 0.5 * (forward * forward / sum_speed + log(sum_speed))

@@ -20,6 +20,7 @@ from xiaohe.geo.matching_filter import (
     advance,
 )
 from xiaohe.geo.matching_pool import HYPOTHESES, LOG_SEED, SEEDS, seeded, settled
+from xiaohe.geo.matching_speed import standing
 from xiaohe.geo.matching_ways import FIRST, LAST, ROAD, Fix, Travels, Ways, located
 
 TAKEN, OUT_OF_ORDER, SUSPECT = range(3)
@@ -28,8 +29,20 @@ TAKEN, OUT_OF_ORDER, SUSPECT = range(3)
 KNOWN, FIX_MS, FILTER_MS, HEARD_MS, COUNT, ON_EDGE, DOUBTED = range(7)
 INTS: Final = 7
 # … and others.
-AT_X, AT_Y, ACCURACY_M, DOUBT_X, DOUBT_Y, DOUBT_ACCURACY_M, FRAC, DISTANCE_M, TRUST, RUN = range(10)
-FLOATS: Final = 10
+(
+    AT_X,
+    AT_Y,
+    ACCURACY_M,
+    DOUBT_X,
+    DOUBT_Y,
+    DOUBT_ACCURACY_M,
+    FRAC,
+    DISTANCE_M,
+    TRUST,
+    RUN,
+    USUAL_M,
+) = range(11)
+FLOATS: Final = 11
 
 # Figures that are the same for all members, in this order.
 SPEED_FACTOR, SNAP_MAX, SPEED_MAX, UNSTATED_M, COUNTED_MAX_M = range(5)
@@ -42,6 +55,12 @@ RADIUS_68: Final = 1.515
 
 ACCURACY_BLIND_M: Final = 20.0
 """For weighing, where none is stated: a telephone in the street."""
+
+ALIKE: Final = 2.5
+"""Accuracies within this factor of the usual one are the same, stated roughly."""
+
+USUAL_SHARE: Final = 0.2
+"""Weight of the newest accuracy in the running mean."""
 
 SOON_S: Final = 0.1
 """Fixes nearer in time than this are taken as so far apart."""
@@ -82,7 +101,7 @@ MISFIT_SHARE: Final = 0.15
 MISFIT_COUNTED: Final = 9.0
 """One fix counts for no more than this in the mean."""
 
-KEEPS: Final = 1.15
+KEEPS: Final = 1.05
 """Another road has to be more likely by this factor: a member does not flicker."""
 
 STALE_MPS: Final = 1.0
@@ -153,7 +172,8 @@ def match_many(
         if verdict == TAKEN and not _repeats(fix_ms[i], said, olds, whole, real):
             dt_s = (fix_ms[i] - whole[FILTER_MS]) / 1000.0 * numbers[SPEED_FACTOR]
             known = whole[COUNT] > 0 and dt_s <= GAP_FORGOTTEN_S
-            fix = _weighable(numbers, dt_s, known, said)
+            accuracy_m = _usual(said[2], real)
+            fix = _weighable(numbers, travels, dt_s, known, said, accuracy_m)
             made = 0
             if known:
                 made = advance(
@@ -184,7 +204,7 @@ def judged(
     if not whole[KNOWN]:
         whole[KNOWN], whole[COUNT], whole[ON_EDGE], whole[DOUBTED] = 1, 0, -1, 0
         whole[HEARD_MS], whole[FIX_MS], whole[FILTER_MS] = fix_ms, fix_ms, fix_ms
-        real[RUN] = 0.0
+        real[RUN], real[USUAL_M] = 0.0, 0.0
         return TAKEN
     if fix_ms <= whole[HEARD_MS]:
         return OUT_OF_ORDER
@@ -251,25 +271,45 @@ def _repeats(fix_ms: int, stated: Floats, olds: Floats, whole: Pointers, real: F
 
 
 @kernel
-def _weighable(numbers: Floats, dt_s: float, known: bool, stated: Floats) -> Fix:
+def _usual(accuracy_m: float, real: Floats) -> float:
+    """Return what a stated accuracy means beside those stated before it, and note it.
+
+    Devices state their error roughly, and differently each time where nothing has changed: the
+    running mean is nearer to it. One that is quite another is believed at once.
+    """
+    if not accuracy_m > 0.0:
+        return ACCURACY_BLIND_M
+    usual_m = real[USUAL_M]
+    if usual_m > 0.0 and usual_m < accuracy_m * ALIKE and accuracy_m < usual_m * ALIKE:
+        accuracy_m = usual_m + USUAL_SHARE * (accuracy_m - usual_m)
+    real[USUAL_M] = accuracy_m
+    return accuracy_m
+
+
+@kernel
+def _weighable(
+    numbers: Floats, travels: Travels, dt_s: float, known: bool, stated: Floats, accuracy_m: float
+) -> Fix:
     """Return a fix with its errors."""
-    accuracy_m = stated[2] if stated[2] > 0.0 else ACCURACY_BLIND_M
     sigma_m = max(accuracy_m / RADIUS_68, SIGMA_MIN_M)
     var_m2 = sigma_m * sigma_m * (1.0 + CORRELATED_S / max(dt_s, SOON_S) if known else 1.0)
     sigma_m = var_m2**0.5
     course = radians(stated[4])
+    speed_mps = stated[3] / numbers[SPEED_FACTOR]
+    aside_mps = ASIDE_NOISE_MPS + ASIDE_NOISE_PER_M * sigma_m
     return Fix(
         stated[0],
         stated[1],
         var_m2,
         dt_s,
         not np.isnan(stated[3]),
-        stated[3] / numbers[SPEED_FACTOR],
+        speed_mps,
         not np.isnan(course),
         sin(course),
         cos(course),
         SPEED_NOISE_MPS + SPEED_NOISE_PER_M * sigma_m,
-        ASIDE_NOISE_MPS + ASIDE_NOISE_PER_M * sigma_m,
+        aside_mps,
+        standing(travels, speed_mps, aside_mps),
     )
 
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from xiaohe.geo.grid import Floats, Ints, Pointers
 from xiaohe.geo.kernels import kernel
+from xiaohe.geo.modes import KMH_PER_MPS, speed_mps
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES
 
-U, V, FIRST, LAST, ROAD, ALLOWED = range(6)
+U, V, FIRST, LAST, ROAD, ALLOWED, CAR_KMH = range(7)
 """Columns of ``Ways.edges``: end nodes, rows of the first and the last point, number of the road,
-and two bits for each mode: may it go as drawn, and against the drawing."""
+two bits for each mode (may it go as drawn, and against the drawing), and how fast cars go."""
 
 BOTH_WAYS: Final = 3
 
@@ -61,7 +62,7 @@ class Fix(NamedTuple):
     ``var_m2`` is the variance of the place to each side, ``dt_s`` the time since the hypotheses
     were as they are. ``course_x``, ``course_y`` is the unit vector of the course,
     where there is one. ``noise_mps`` and ``aside_mps`` are the errors of a speed
-    along the road and across it.
+    along the road and across it. ``standing`` is how far the speed is that of who stands, 0 … 1.
     """
 
     x: float
@@ -75,6 +76,7 @@ class Fix(NamedTuple):
     course_y: float
     noise_mps: float
     aside_mps: float
+    standing: float
 
 
 class Travels(NamedTuple):
@@ -160,7 +162,8 @@ def _edge_rows(network: Network) -> Ints:
         bits |= np.isfinite(graph.forward_s).astype(np.int32) << (2 * n)
         bits |= np.isfinite(graph.backward_s).astype(np.int32) << (2 * n + 1)
     start = network.shapes.start
-    columns = (network.u, network.v, start[:-1], start[1:] - 1, roads, bits)
+    car_kmh = [round(KMH_PER_MPS * speed_mps(piece, "car")) for piece in network.pieces]
+    columns = (network.u, network.v, start[:-1], start[1:] - 1, roads, bits, car_kmh)
     return np.column_stack(columns).astype(np.int32)
 
 

@@ -150,6 +150,55 @@ def test_the_course_of_who_stands_says_nothing():
     assert roads == {"ac"}
 
 
+def test_who_stops_at_a_junction_stops_before_it():
+    """Fixes a little past the crossing or in its side streets are of who waits at its line."""
+    for east_m, south_m in ((306, 0), (301, 8), (306, -6)):
+        rider = Rider(CROSS, "ebike")
+        for along_m in range(215, 300, 25):
+            rider.fix(along_m, speed=5.0, course=EAST)
+        assert rider.road(east_m, south_m, speed=0.3) == "ac"
+
+
+def test_who_stands_past_a_junction_is_there_after_some_fixes():
+    """A house just round the corner is not the line: fix after fix says so, and is believed."""
+    rider = Rider(CROSS, "ebike")
+    for along_m in range(200, 300, 25):
+        rider.fix(along_m, speed=5.0, course=EAST)
+    roads = [rider.road(300 + i % 2, 14, speed=0.3) for i in range(6)]
+    assert roads[-1] == "ce"
+
+
+def test_a_car_faster_than_its_road_allows_is_on_the_other_one():
+    """Two roads 10 m apart, fixes between them: at 90 km/h a car is on the one for 80."""
+    ax, ay = maps.CENTRE.to_m(*maps.place(PARALLEL, "a"))
+    slow, quick = (
+        RoadPiece(
+            road_id=road_id,
+            points=tuple(maps.CENTRE.to_deg(ax + east, ay - down) for east in (0.0, 1500.0)),
+            maxspeed_kmh=allowed_kmh,
+        )
+        for road_id, down, allowed_kmh in (("slow", 0.0, 40.0), ("quick", 10.0, 80.0))
+    )
+    rider = Rider(PARALLEL, network=Network.build([slow, quick], "beside", maps.CENTRE))
+    roads = {rider.road(125 * i, 4.5, speed=25.0, course=EAST) for i in range(10)}
+    assert roads == {"quick"}
+
+
+def test_an_accuracy_stated_roughly_is_meant_as_usual():
+    """After many fixes of 20 m one of 12 or 30 weighs nearly as they did; one of 90 does not."""
+
+    def along_m(acc):
+        rider = Rider(PARALLEL, "walk")
+        for east_m in range(0, 140, 7):
+            rider.fix(east_m, acc=20.0)
+        return 1000 * rider.fix(170, acc=acc).frac
+
+    usual_m = along_m(20.0)
+    assert along_m(12.0) == pytest.approx(usual_m, abs=2.0)
+    assert along_m(30.0) == pytest.approx(usual_m, abs=2.0)
+    assert along_m(90.0) < usual_m - 4.0
+
+
 ONE_WAY = """
     a----->b
            |
@@ -380,8 +429,10 @@ def test_faults_cost_little(fault):
     assert np.mean(right) >= 0.93
 
 
-FLOORS = {5.0: 0.98, 15.0: 0.95, 30.0: 0.88}
-"""Below the aims by what chance may take from so few fixes; `xiaohe bench matching` measures."""
+FLOORS = {5.0: 0.985, 15.0: 0.96, 30.0: 0.93}
+"""Below what is measured by what chance may take from so few fixes: `xiaohe bench matching`."""
+
+FLOORS_LESS_IN_A_CITY = 0.01
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -399,5 +450,5 @@ def test_the_right_road_in_baltimore(mode):
     network, _ = loaded("baltimore.osm.pbf")
     figures = bench_matching(network, members=3, seed=77, kinds=("independent",), modes=(mode,))
     for figure in figures:
-        assert figure.road >= FLOORS[figure.noise_m] - 0.02
+        assert figure.road >= FLOORS[figure.noise_m] - FLOORS_LESS_IN_A_CITY
         assert figure.road > figure.nearest_road
