@@ -63,37 +63,48 @@ class Eligibility:
         self, state: AreaState, world: World, incident: Incident, rules: Rules, at_ms: int
     ) -> None:
         self._state, self._world, self._at_ms = state, world, at_ms
-        self._oldest_ms = oldest_fix_ms(rules, at_ms)
+        self._distressed, self._duty, self._holding = state.distressed, state.duty, state.holding
+        self._breaks = state.breaks
+        self.oldest_ms = oldest_fix_ms(rules, at_ms)
         self._forces = incident.forces or rules.forces
         self._skills = incident.skills
         self._tried = _tried(incident)
 
-    def exclusion(self, member: Member) -> Excluded | None:
-        """Say why this member may not be sent, or None where they may."""
-        state, member_id = self._state, member.member_id
-        if member_id in state.distressed:
+    def exclusion(self, member: Member, *, placed: bool | None = None) -> Excluded | None:
+        """Say why this member may not be sent, or None where they may.
+
+        ``placed`` says whether it is known where they are, for a caller who has looked.
+        """
+        member_id = member.member_id
+        if member_id in self._distressed:
             return Excluded.IN_DISTRESS
         if member.force not in self._forces:
             return Excluded.FORCE
-        if not is_on_duty(state, self._world, member_id, self._at_ms):
+        if not self._is_on_duty(member):
             return Excluded.OFF_DUTY
         if member_id in self._tried:
             return Excluded.TRIED
-        if member_id in state.holding:
+        if member_id in self._holding:
             return Excluded.BUSY
-        if is_on_break(state, member_id, self._at_ms):
+        if member_id in self._breaks and is_on_break(self._state, member_id, self._at_ms):
             return Excluded.ON_BREAK
         if self._skills and not member.skills.issuperset(self._skills):
             return Excluded.SKILLS
-        if not self._can_be_placed(member_id):
-            return Excluded.STALE_FIX
-        return None
+        if placed is None:
+            placed = self._can_be_placed(member_id)
+        return None if placed else Excluded.STALE_FIX
+
+    def _is_on_duty(self, member: Member) -> bool:
+        """As ``is_on_duty``: most members have said nothing, and their shifts tell."""
+        if member.member_id in self._duty:
+            return is_on_duty(self._state, self._world, member.member_id, self._at_ms)
+        return member.schedule.duty_at(self._at_ms).on_duty
 
     def _can_be_placed(self, member_id: str) -> bool:
         """A member without a fresh fix stands at their post, if they have one."""
         live = self._world.live
         fixed_ms = live.fixed_ms(member_id)
-        if fixed_ms is not None and fixed_ms >= self._oldest_ms:
+        if fixed_ms is not None and fixed_ms >= self.oldest_ms:
             return True
         return live.post(member_id) is not None
 

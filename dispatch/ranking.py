@@ -4,7 +4,6 @@ It meets the members in the order of their travel time. Owners of the road and t
 before others, but only while they can still be there within the arrival window.
 """
 
-from bisect import insort
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final, NamedTuple
@@ -128,7 +127,6 @@ class _Search:
             modes=world.roster.modes(state.area_id),
         )
         self.options: list[Option] = []
-        self.etas_s: list[float] = []
         self.bound_s = inf
         self.has_of_road = False
         self.seen: set[str] = set()
@@ -201,13 +199,13 @@ class _Search:
 
     def _bound(self) -> float:
         """Say beyond which travel time nobody need be looked at any more."""
-        in_time_s, etas_s = self.found.in_time_s, self.etas_s
-        if len(etas_s) >= self.count:
-            bound_s = etas_s[self.count - 1]
+        in_time_s, options = self.found.in_time_s, self.options
+        if len(options) >= self.count:
+            bound_s = options[self.count - 1].eta_s
         elif self.reach == inf:
             return inf
         else:
-            bound_s = max(in_time_s, self.reach * etas_s[0])
+            bound_s = max(in_time_s, self.reach * options[0].eta_s)
         return in_time_s if bound_s < in_time_s and self._road_is_waited_for() else bound_s
 
     def _road_is_waited_for(self) -> bool:
@@ -222,17 +220,24 @@ class _Search:
         if member is None or member_id in self.seen:
             return
         self.seen.add(member_id)
-        self.owners_left.discard(member_id)
-        reason, mode = self.eligibility.exclusion(member), member.travel_mode
-        self.found.looked_at.append(LookedAt(member_id, reason, reached, mode))
+        placed = reached.from_post or (
+            reached.fix_ms is not None and reached.fix_ms >= self.eligibility.oldest_ms
+        )
+        reason = self.eligibility.exclusion(member, placed=placed)
+        self.found.looked_at.append(LookedAt(member_id, reason, reached, member.travel_mode))
         if reason is None:
-            eta_s = reached.eta_s
-            in_time = eta_s <= self.found.in_time_s
-            rule = self._rule(member_id) if in_time else self.nearest_rule
-            option = Option(member_id, eta_s, reached.distance_m, rule, in_time, reached, mode)
-            self.options.append(option)
-            self.has_of_road = self.has_of_road or rule != self.nearest_rule
-            insort(self.etas_s, eta_s)
+            self._may_go(reached, member.travel_mode)
+
+    def _may_go(self, reached: Reached, mode: Mode) -> None:
+        """Note one more who may go; they come in the order of their travel time."""
+        member_id, eta_s = reached.member_id, reached.eta_s
+        in_time = eta_s <= self.found.in_time_s
+        rule = self._rule(member_id) if in_time else self.nearest_rule
+        option = Option(member_id, eta_s, reached.distance_m, rule, in_time, reached, mode)
+        self.options.append(option)
+        self.owners_left.discard(member_id)
+        self.has_of_road = self.has_of_road or rule != self.nearest_rule
+        if len(self.options) == 1 or len(self.options) >= self.count:
             self.bound_s = self._bound()
 
     def _rule(self, member_id: str) -> str:

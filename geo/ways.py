@@ -26,13 +26,19 @@ class Reached(NamedTuple):
     member_id: str
     eta_s: float
     distance_m: float
-    spot: Spot
+    edge: int
+    frac: float
     from_post: bool
     lon: float
     lat: float
     fix_ms: int | None
     accuracy_m: float | None
     trusted: bool
+
+    @property
+    def spot(self) -> Spot:
+        """Where on the road they were taken to be."""
+        return Spot(self.edge, self.frac)
 
 
 class Leg(NamedTuple):

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from xiaohe.dispatch.joint import Assignment, Load, Want, assign, evened, lateness, travel_s
 from xiaohe.dispatch.ranking import Option
-from xiaohe.geo.geometry import Spot
 from xiaohe.geo.ways import Reached
 
 LIMIT_S = 180.0
@@ -18,7 +17,7 @@ RULES = ("owner", "team", "nearest")
 def option(member_id: str, eta_s: float, rule: str = "nearest") -> Option:
     """A way of so many seconds; owner and squad come first only while they are in time."""
     in_time = eta_s <= LIMIT_S
-    reached = Reached(member_id, eta_s, eta_s, Spot(0, 0.0), False, 0.0, 0.0, 0, None, True)
+    reached = Reached(member_id, eta_s, eta_s, 0, 0.0, False, 0.0, 0.0, 0, None, True)
     return Option(
         member_id=member_id,
         eta_s=eta_s,
