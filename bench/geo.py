@@ -59,6 +59,7 @@ from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES
 from xiaohe.geo.snap import Snapper
 from xiaohe.places import POLICY, ROADS
+from xiaohe.streams.service import GC_ALLOCATIONS
 
 LonLat = tuple[float, float]
 
@@ -194,9 +195,10 @@ class _Run:
         live = self._step("positions", lambda: live_of(crowd, snapper))
         roads = RoadMap(network, snapper)
         lon, lat = places_on(network, ALERTS, np.random.default_rng(3), ALERT_ERROR_M)
-        # What was built stays: the collector need not look through it again in every measurement.
+        # As in a worker: what was built stays, and is not looked through again and again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GC_ALLOCATIONS)
         return _City(
             network=network,
             crowd=crowd,
