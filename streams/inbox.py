@@ -90,12 +90,18 @@ class Inbox:
         return self._wakeups[0] if self._wakeups else None
 
     def remove(self, item: Item) -> None:
-        """Take out the head of its line."""
-        if item.raw.topic == WAKEUPS:
-            taken = heapq.heappop(self._wakeups)
-        else:
+        """Take out what was the head of its line when it was looked at.
+
+        A wake-up with an earlier deadline may have come since: it waits for its own turn.
+        """
+        if item.raw.topic != WAKEUPS:
             taken = self._lines[item.raw.topic].popleft()
-        assert taken is item
+            assert taken is item, "records are taken in the order of their topic"
+        elif self._wakeups[0] is item:
+            heapq.heappop(self._wakeups)
+        else:
+            self._wakeups = [each for each in self._wakeups if each is not item]
+            heapq.heapify(self._wakeups)
 
     def reached(self, ends: Mapping[str, int], at_ms: int) -> bool:
         """Whether every record below ``ends`` received up to ``at_ms`` has come and been taken."""
