@@ -124,7 +124,7 @@ def _rules(  # a city has a handful of kinds of road, and a million pieces
         points=(),
         highway=highway,
         oneway=oneway,  # type: ignore[arg-type]  # as the piece had it
-        oneway_bicycle=oneway_bicycle,  # type: ignore[arg-type]
+        oneway_bicycle=oneway_bicycle,  # type: ignore[arg-type]  # the same
         maxspeed_kmh=maxspeed_kmh,
         access=access,
         modes=modes,

@@ -130,11 +130,10 @@ class CompiledField:
     def legs(self, spot: Spot, mode: Mode | None = None) -> tuple[Leg, ...]:
         """Return the quickest way from ``spot`` to the site, edge by edge; () without one."""
         mode = mode or self.modes[0]
-        start, at = self.network.usable(spot, mode), self._at[mode]
-        way = None if start is None else self._quickest(start, inf, mode)
-        if start is None or at is None or way is None:
+        way = self._way(spot, mode)
+        if way is None:
             return ()
-        _, _, row, arc = way
+        start, at, row, arc = way
         number = _NUMBER[mode]
         if row == AT_SITE:
             return (self._leg(number, start.edge, start.frac, at.frac),)
@@ -145,12 +144,10 @@ class CompiledField:
 
     def route(self, spot: Spot, mode: Mode | None = None) -> tuple[str, ...]:
         """Return the road_ids from ``spot`` to the site, repeats joined; () without a way."""
-        mode = mode or self.modes[0]
-        start, at = self.network.usable(spot, mode), self._at[mode]
-        way = None if start is None else self._quickest(start, inf, mode)
-        if start is None or at is None or way is None:
+        way = self._way(spot, mode or self.modes[0])
+        if way is None:
             return ()
-        _, _, row, arc = way
+        start, at, row, arc = way
         if row == AT_SITE:
             return (self.network.road_of(start.edge),)
         *whole, last = self._arcs(row)
@@ -215,6 +212,14 @@ class CompiledField:
                 query.double()
             else:
                 return
+
+    def _way(self, spot: Spot, mode: Mode) -> tuple[Spot, Spot, int, int] | None:
+        """Return (where the way starts, where it ends, row, arc); None without a way."""
+        start, at = self.network.usable(spot, mode), self._at[mode]
+        way = self._quickest(spot, inf, mode)
+        if start is None or at is None or way is None:
+            return None
+        return start, at, way[2], way[3]
 
     def _quickest(
         self, spot: Spot, limit_s: float, mode: Mode
