@@ -24,6 +24,11 @@ _log = structlog.get_logger(__name__)
 POSITIONS_REPLAY_S = 120
 """How far back positions are learned from again: a fix is usable for as long (policy ``fix_s``)."""
 
+REPLAYING_FENCES_MAX = 6
+"""Take-overs in a row without a decision after which no positions are learned from: what ends the
+process while they are read would do so for ever. More than a lane needs to find an input that does
+(``lane.CAREFUL_FENCES`` and its attempts). Members then stand at their posts until the next fix."""
+
 WINDOW_RECORDS = 256
 """Records looked at first for the offset of the newest snapshot, backwards from the fence."""
 
@@ -75,7 +80,10 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
     owed = folding.owed
     await log.publish(owed)
     next_inputs = await _next_inputs(log, partition, folding)
-    await _learn_positions(log, core, clock, partition, epoch)
+    if folding.barren_fences <= REPLAYING_FENCES_MAX:
+        await _learn_positions(log, core, clock, partition, epoch)
+    else:
+        _log.critical("positions_not_learned", page=True, partition=partition)
     taken = TakenOver(
         partition=partition,
         epoch=epoch,

@@ -354,7 +354,7 @@ def test_an_input_that_failed_repeatedly_is_set_aside() -> None:
     """A recorded failure and a dead letter, which folds like any other step."""
     here = station()
     raw = here.raw("alerts", {"alert_id": "x"})
-    step = here.engine.refuse(raw, here.now_ms, 7, "it broke three times")
+    step = here.engine.refuse(raw, here.now_ms, 7, "it broke three times", blind=False)
     [value] = values(step.publications, "dead_letters")
     assert (value["reason"], value["detail"]) == ("failed_repeatedly", "it broke three times")
     again = AreaEngine(here.partition, here.shared)
@@ -368,9 +368,9 @@ def test_a_wake_up_that_failed_repeatedly_closes_its_deadline() -> None:
     [call] = here.engine.due(NOON_MS + 20_003)
     here.now_ms += 20_003
     raw = here.raw("wakeups", call.value, key=call.key)
-    here.engine.refuse(raw, here.now_ms, 7, "it broke")
+    here.engine.refuse(raw, here.now_ms, 7, "it broke", blind=False)
     assert here.engine.due(NOON_MS + 20_003) == []
-    once_more = here.engine.refuse(raw, here.now_ms, 7, "it broke again")
+    once_more = here.engine.refuse(raw, here.now_ms, 7, "it broke again", blind=False)
     assert values(once_more.publications, "dead_letters")[0]["reason"] == "failed_repeatedly"
 
 
