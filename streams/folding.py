@@ -35,6 +35,7 @@ class Folding:
     since_snapshot : decisions that count since it.
     barren_fences : take-overs in a row, up to the end, that led to no decision.
     records, ignored : records read, and those of them that do not count.
+    unfolded, first_unfolded : decisions that the core failed on, and where and how it first did.
     """
 
     def __init__(self, core: Core, partition: int) -> None:
@@ -54,6 +55,8 @@ class Folding:
         self.barren_fences = 0
         self.ignored = 0
         self.records = 0
+        self.unfolded = 0
+        self.first_unfolded = ""
 
     @property
     def owed(self) -> list[Publication]:
@@ -93,10 +96,20 @@ class Folding:
         self.since_snapshot += 1
         self.barren_fences = 0
         self._forget_published(entry.owed_from)
-        self._owed.append((entry.seq, self._core.fold(entry.record, entry.epoch)))
+        self._owed.append((entry.seq, self._fold(entry, record)))
         if not entry.more:
             self._taken(entry.topic, entry.offset + 1)
         self._taken(POSITIONS, entry.positions_next)
+
+    def _fold(self, entry: Decision, record: LogRecord) -> tuple[Publication, ...]:
+        """Let the core fold a decision; where it fails the state goes on without."""
+        try:
+            return self._core.fold(entry.record, entry.epoch)
+        except Exception as error:  # noqa: BLE001 - whether to go on is the take-over's to say
+            if self.unfolded == 0:
+                self.first_unfolded = f"at offset {record.offset}: {error!r}"
+            self.unfolded += 1
+            return ()
 
     def _step_over_hole(self, entry: Decision, record: LogRecord) -> bool:
         """Whether the entry counts although numbers before it are missing."""

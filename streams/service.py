@@ -6,11 +6,15 @@ never given an area that it could not decide for.
 
 import asyncio
 import gc
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import structlog
+
 from xiaohe.dispatch.policy import Policy, load_policy
+from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.files import load_network
@@ -26,11 +30,16 @@ from xiaohe.streams.roster_reader import RosterReader
 from xiaohe.streams.worker import Worker, run_worker
 from xiaohe.topics import Topics
 
+_log = structlog.get_logger(__name__)
+
 ROSTER = "roster"
 """Key in topics.yaml of the roster."""
 
 GC_ALLOCATIONS = 20_000
 """New containers before the youngest of them are looked through: some hundred decisions' worth."""
+
+BAD_ENTRIES_MAX = 10_000
+"""Bad roster entries kept for whoever is to tell of them: a whole roster of a large city."""
 
 TELLS_OF_ROSTER = 0
 """The partition whose owner publishes the dead letters of the roster, which is no area topic."""
@@ -57,7 +66,7 @@ class Service:
         self.roster = Roster()
         self._engines: dict[int, AreaEngine] = {}
         self._loaded = False
-        self._bad: list[tuple[Raw, BadInput]] = []
+        self._bad: deque[tuple[Raw, BadInput]] = deque(maxlen=BAD_ENTRIES_MAX)
         topics = settings.topics
         # Begun before the file is read, so that no change between is missed.
         self.roads_watch = RoadsWatch(settings.roads, settings.speed, self.on_roads)
@@ -93,16 +102,38 @@ class Service:
         self.roster.version = f"{ROSTER}@{raw.offset + 1}"
         try:
             entry = decode_roster(raw.key, raw.value, raw.headers)
+            if isinstance(entry, Gone):
+                self.roster.remove(entry.member_id)
+            else:
+                self.roster.put(entry, raw.timestamp_ms)
         except BadInput as bad:
-            self._bad.append((raw, bad))
-            self._tell_bad_entries()
-            return
-        if isinstance(entry, Gone):
-            self.roster.remove(entry.member_id)
+            self._refuse(raw, bad)
+        except Exception:  # noqa: BLE001 - see _set_aside
+            self._set_aside(raw)
         else:
-            self.roster.put(entry, raw.timestamp_ms)
-        for engine in self._engines.values():
-            engine.roster_changed(entry.member_id, raw, tell=self._loaded)
+            for engine in self._engines.values():
+                self._tell_engine(engine, entry.member_id, raw)
+
+    def _tell_engine(self, engine: AreaEngine, member_id: str, raw: Raw) -> None:
+        try:
+            engine.roster_changed(member_id, raw, tell=self._loaded)
+        except Exception:  # noqa: BLE001 - see _set_aside
+            self._set_aside(raw)
+
+    def _set_aside(self, raw: Raw) -> None:
+        """Go on without an entry that the engine failed on.
+
+        The roster is read anew at every start, by every worker: to leave would be to leave for
+        ever, and with all areas.
+        """
+        _log.critical("roster_entry_set_aside", page=True, offset=raw.offset, exc_info=True)
+        self._refuse(raw, BadInput(Reason.FAILED_REPEATEDLY, "the entry cannot be put to use"))
+
+    def _refuse(self, raw: Raw, bad: BadInput) -> None:
+        if len(self._bad) == BAD_ENTRIES_MAX:
+            _log.critical("bad_roster_entry_not_told", page=True, offset=self._bad[0][0].offset)
+        self._bad.append((raw, bad))
+        self._tell_bad_entries()
 
     def roster_loaded(self) -> None:
         """Note that what follows in the roster is news, not what is read again at a start."""

@@ -4,24 +4,32 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from tests.geo import maps
 from tests.streams.station import AREA, NOON_MS, STREETS, Station, member
 from xiaohe.dispatch.aside import ENGINE_FAILED
-from xiaohe.dispatch.inputs import Position
+from xiaohe.dispatch.inputs import Position, RosterEntry
+from xiaohe.dispatch.roster import Member, Roster
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.snap import Site
+from xiaohe.places import POLICY, ROADS
+from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.clocks import VirtualClock
+from xiaohe.streams.decision_log import decode, encode
 from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.lane import ATTEMPTS_MAX, CAREFUL_FENCES, InputFailedError
-from xiaohe.streams.memory_log import MemoryBus, MemoryTopics
+from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryTopics
 from xiaohe.streams.ports import ALERTS, POSITIONS, WAKEUPS, Publication, Raw, Step
-from xiaohe.streams.takeover import REPLAYING_FENCES_MAX
+from xiaohe.streams.service import Service, ServiceSettings
+from xiaohe.streams.takeover import REPLAYING_FENCES_MAX, UNFOLDED_FENCES, LogDamagedError
+from xiaohe.topics import load_topics
 
 KEY = AREA.encode()
 POISON = b"poison"
@@ -358,6 +366,86 @@ async def test_a_position_that_is_poison_when_it_is_replayed_is_passed_over(ward
     here.alert("a1")
     await here.run_for()
     assert here.engine()._area(AREA).world.live.fixed_ms("m2") == NOON_MS + 10
+
+
+async def test_a_recorded_decision_that_cannot_be_folded_is_passed_over_in_the_end(ward):
+    """Three workers leave with a clear sentence; then the area goes on without it, once told."""
+    here = ward()
+    here.alert("a1")
+    await here.run_for()
+    last = [decode(r.value) for r in here.topics.read(DECISIONS, 0)][-1]
+    fact = {"type": "incident.closed", "incident_id": "inc-none", "by": "x"}
+    decision = {"area_id": AREA, "at_ms": NOON_MS, "received_ms": NOON_MS, "facts": [fact]}
+    record = {"cause": {"topic": "alerts", "partition": 0, "offset": 1}, "decision": decision}
+    here.send("operator_actions", {})
+    odd = msgspec.structs.replace(
+        last, seq=last.seq + 1, owed_from=last.seq + 1, topic="operator_actions", offset=0,
+        record=record,
+    )  # fmt: skip
+    here.bus.kill()
+    here.topics.append(DECISIONS, None, encode(odd), (), 0)
+    here.alert("a2", at="f")
+    for _ in range(UNFOLDED_FENCES):
+        with pytest.raises(ExceptionGroup) as left:
+            await here.start()
+        assert left.group_contains(LogDamagedError, match="Start that one")
+    for pages in (1, 0):
+        with capture_logs() as logs:
+            here.bus = None
+            await here.run_for(2_000)
+        assert [log["event"] for log in logs if log.get("page")] == ["decisions_not_folded"] * pages
+        assert [o["alert_id"] for o in here.values("dispatches")] == ["a1", "a2"]
+        here.bus.kill()
+    assert here.deaths == 0
+
+
+# --- the roster
+
+
+class SickRoster(Roster):
+    """A roster with a fault."""
+
+    def put(self, entry: RosterEntry, received_ms: int = 0) -> Member:
+        """Keep it, unless it is of one."""
+        if entry.member_id == "ill":
+            raise ZeroDivisionError
+        return super().put(entry, received_ms)
+
+
+def service() -> Service:
+    """The parts of a worker, on the project's own map."""
+    topics = load_topics()
+    worker = WorkerSettings("127.0.0.1:1", Path("unused"))
+    made = Service(ServiceSettings(worker, topics, ROADS, POLICY, POLICY))
+    made.roster = SickRoster()
+    return made
+
+
+def test_a_roster_entry_that_the_engine_fails_on_is_set_aside() -> None:
+    """It is read anew at every start: nobody leaves for it, and the next entry counts."""
+    here = service()
+    engine = here.make_core(0)
+    with capture_logs() as logs:
+        for offset, member_id in enumerate(("ill", "well")):
+            value = json.dumps(member(member_id)).encode()
+            here.on_roster(Raw("roster", 0, offset, NOON_MS, member_id.encode(), value))
+    assert here.roster.get("ill") is None
+    assert here.roster.get("well") is not None
+    assert [log["page"] for log in logs] == [True]
+    [letter] = [p for p in engine.tick(NOON_MS, 1) if p.topic == "dead_letters"]
+    assert json.loads(letter.value)["reason"] == "failed_repeatedly"
+
+
+def test_bad_roster_entries_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is not to tell of them does not keep them without end, and says so."""
+    monkeypatch.setattr("xiaohe.streams.service.BAD_ENTRIES_MAX", 10)
+    here = service()
+    with capture_logs() as logs:
+        for offset in range(12):
+            here.on_roster(Raw("roster", 0, offset, NOON_MS, b"x", b"{"))
+    assert [log["offset"] for log in logs if log.get("page")] == [0, 1]
+    engine = here.make_core(0)
+    assert len([p for p in engine.tick(NOON_MS, 1) if p.topic == "dead_letters"]) == 10
 
 
 # --- what ends the process
