@@ -154,7 +154,7 @@ def _has_dwelt(draft: Draft, incident: Incident, order: Order, fix: Fix, *, move
     if doubtful or not _is_near(draft, incident, fix.lon, fix.lat):
         near_ms.pop(order.dispatch_id, None)
         return False
-    near_ms[order.dispatch_id] = (since_ms, fix.fix_ms)
+    draft.world.watch.note(draft.state, order.dispatch_id, since_ms, fix.fix_ms)
     dwelt = fix.fix_ms - since_ms >= draft.rules(incident).dwell_s * 1000
     if dwelt:
         del near_ms[order.dispatch_id]

@@ -1,5 +1,6 @@
 """Whose position it is: stated, or by the device that a member took for the shift or owns."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +14,8 @@ UNKNOWN_DEVICE_MS: Final = 3_600_000
 """One dead letter a device and hour, from the contract."""
 
 DEVICES_KEPT_MAX: Final = 10_000
-"""Unknown devices remembered before those of more than an hour ago are forgotten."""
+"""Unknown devices remembered, about 2 MB: of more, those refused longest ago may be told again
+within the hour."""
 
 
 def member_of(
@@ -61,22 +63,26 @@ def _taken_by(state: AreaState, device_id: str, at_ms: int) -> str | None:
 
 
 class RefusedDevices:
-    """When each unknown device was last refused."""
+    """When each unknown device was last refused; those refused last, up to DEVICES_KEPT_MAX."""
 
     def __init__(self) -> None:
-        self._last_ms: dict[str, int] = {}
+        self._last_ms: OrderedDict[str, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count the devices remembered."""
+        return len(self._last_ms)
 
     def note(self, device_id: str, at_ms: int) -> None:
         """Take note of a refusal that the log holds."""
         self._last_ms[device_id] = max(at_ms, self._last_ms.get(device_id, at_ms))
+        self._last_ms.move_to_end(device_id)
+        if len(self._last_ms) > DEVICES_KEPT_MAX:
+            self._last_ms.popitem(last=False)
 
     def refuse(self, device_id: str, received_ms: int) -> bool:
         """Tell whether a device is to be refused aloud: not within the hour of the last time."""
         last_ms = self._last_ms.get(device_id)
         if last_ms is not None and received_ms - last_ms < UNKNOWN_DEVICE_MS:
             return False
-        if len(self._last_ms) >= DEVICES_KEPT_MAX:
-            since_ms = received_ms - UNKNOWN_DEVICE_MS
-            self._last_ms = {d: ms for d, ms in self._last_ms.items() if ms > since_ms}
-        self._last_ms[device_id] = received_ms
+        self.note(device_id, received_ms)
         return True

@@ -11,7 +11,7 @@ from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import Publication
 from xiaohe.streams.step_record import FIRST_RECEIPT
-from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS
+from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS, RefusedDevices
 
 
 def station() -> Station:
@@ -535,3 +535,18 @@ def test_an_incident_that_is_corrected_without_end_names_the_first_and_the_newes
     assert view["alerts"][0] == "a0"
     assert view["alerts"][-1] == "a299"
     assert len(view["alerts"]) <= 102
+
+
+# --- what is kept in memory
+
+
+def test_unknown_devices_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more, those refused longest ago are told again; what is kept does not grow."""
+    monkeypatch.setattr("xiaohe.streams.whose_fix.DEVICES_KEPT_MAX", 10)
+    refused = RefusedDevices()
+    assert all(refused.refuse(f"d{n}", NOON_MS + n) for n in range(25))
+    assert len(refused) == 10
+    assert not refused.refuse("d24", NOON_MS + 30)
+    assert refused.refuse("d3", NOON_MS + 30)
+    refused.note("noted", NOON_MS)
+    assert len(refused) == 10
