@@ -14,6 +14,7 @@ from rpds import HashTrieMap
 from xiaohe.dispatch.facts import OPERATOR_RULE, Responsible, Why
 from xiaohe.dispatch.inputs import AidOrigin, Position
 from xiaohe.dispatch.lifecycle import LIVE, IncidentState, OrderEnd, OrderState, Role
+from xiaohe.dispatch.ordered import Ordered
 
 
 class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -197,7 +198,7 @@ class DutyWord(Struct, frozen=True):
     device_ids: tuple[str, ...] = ()
 
 
-class Starting(Struct, frozen=True):
+class Starting(Struct, frozen=True, order=True):
     """Where somebody was ordered to who has not set out, and how far away the farthest was then.
 
     Enough to tell at once, for nearly every fix of a moving fleet, that it changes nothing.
@@ -208,6 +209,21 @@ class Starting(Struct, frozen=True):
     lat: float
     off_road_m: float
     eta_s: float
+
+
+class Waiting(Struct, frozen=True, order=True):
+    """A live incident that lacks somebody; the most urgent is the least."""
+
+    priority: int
+    received_ms: int
+    incident_id: str
+
+
+class Offered(Struct, frozen=True, order=True):
+    """When a live incident's newest unanswered offer was made."""
+
+    ordered_ms: int
+    incident_id: str
 
 
 class Holding(Struct, frozen=True):
@@ -239,7 +255,11 @@ class AreaState:
     """Members whose own alarm is open: they go nowhere."""
     wanting: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     """Live incidents that lack somebody, with their priority."""
-    starting: tuple[Starting, ...] = ()
+    waiting: Ordered[Waiting] = field(default_factory=Ordered)
+    """The same, the most urgent first."""
+    starting: Ordered[Starting] = field(default_factory=Ordered)
     """Live incidents that somebody was ordered to who has not set out, by their ids."""
+    offered: Ordered[Offered] = field(default_factory=Ordered)
+    """Those of them that somebody was ordered to who has not answered, the newest offer last."""
     served_ms: HashTrieMap[str, tuple[int, ...]] = field(default_factory=HashTrieMap)
     """When each member's orders ended that they had taken, the oldest first."""
