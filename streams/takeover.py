@@ -21,11 +21,9 @@ from xiaohe.streams.ports import INPUTS, POSITIONS, Clock, Core, Log
 
 _log = structlog.get_logger(__name__)
 
-POSITIONS_REPLAY_S = 120
-"""How far back positions are learned from again: a fix is usable for as long (policy ``fix_s``)."""
-
-WINDOW_RECORDS = 256
-"""Records looked at first for the offset of the newest snapshot, backwards from the fence."""
+WINDOW_RECORDS = 32
+"""Records looked at first for the offset of the newest snapshot, backwards from the fence: nearly
+always any of them names it, and they may be pieces of one that was cut short."""
 
 WINDOW_GROWTH = 8
 """How much further back each next look goes when the last found no entry that names it."""
@@ -55,6 +53,8 @@ class TakenOver(Struct):
     barren: int
     folded: int
     republished: int
+    snapshot_bytes: int = 0
+    since_bytes: int = 0
 
 
 async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> TakenOver:
@@ -90,6 +90,8 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
         barren=folding.barren_fences,
         folded=folding.records,
         republished=len(owed),
+        snapshot_bytes=folding.snapshot_bytes,
+        since_bytes=folding.since_bytes,
     )
     _log.info("taken_over", **structs.asdict(taken))
     return taken
@@ -144,7 +146,7 @@ async def _next_inputs(log: Log, partition: int, folding: Folding) -> dict[str, 
 
 async def _learn_positions(log: Log, core: Core, clock: Clock, partition: int, epoch: int) -> None:
     now_ms = clock.now_ms()
-    start = await log.input_offset_at(POSITIONS, partition, now_ms - POSITIONS_REPLAY_S * 1000)
+    start = await log.input_offset_at(POSITIONS, partition, now_ms - round(core.replay_s() * 1000))
     end = (await log.input_ends(partition))[POSITIONS]
     async for raw in log.read_input(POSITIONS, partition, start, end):
         try:

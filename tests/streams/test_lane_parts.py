@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ from xiaohe.streams.decision_log import (
     Mark,
     SnapshotPiece,
     SnapshotReader,
+    SnapshotWriter,
     decode,
     encode,
-    snapshot_pieces,
 )
 from xiaohe.streams.memory_log import MemoryBus, MemoryLog, MemoryTopics
 from xiaohe.streams.murmur2 import murmur2, partition_of
@@ -56,19 +57,35 @@ def test_foreign_bytes_are_no_entry(value):
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.data())
 def test_a_snapshot_is_whole_or_not_at_all(pieces, data):
     """Pieces put together give what was cut up; one left out, or changed, gives nothing."""
-    entries = snapshot_pieces(pieces, epoch=1, seq=2, at_ms=3, next_offsets={})
-    reader = SnapshotReader()
+    writer = SnapshotWriter(epoch=1, seq=2, at_ms=3, next_offsets={}, snap=-1)
+    count = len(pieces)
+    entries = [writer.piece(piece, last=n == count - 1) for n, piece in enumerate(pieces)]
+    check_whole_or_not_at_all(pieces, entries, data)
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.data())
+def test_a_snapshot_of_an_older_log_is_whole_or_not_at_all(pieces, data):
+    """There every piece said how many there are, and the digest of all."""
+    digest = sha256(b"".join(pieces)).hexdigest()
+    count = len(pieces)
+    entries = [SnapshotPiece(1, 2, 3, n, count, digest, {}, p) for n, p in enumerate(pieces)]
+    check_whole_or_not_at_all(pieces, entries, data)
+
+
+def check_whole_or_not_at_all(pieces, entries, data) -> None:
+    """Read all of them, all but one, and all with one changed."""
+    reader = SnapshotReader(keep=True)
     *before, last = [reader.add(entry) for entry in entries]
     assert before == [None] * (len(pieces) - 1)
     assert last == pieces
     if len(entries) > 1:
         gone = data.draw(st.integers(0, len(entries) - 1))
         rest = entries[:gone] + entries[gone + 1 :]
-        assert [SnapshotReader().add(entry) for entry in rest] == [None] * len(rest)
-        reader = SnapshotReader()
+        assert [SnapshotReader(keep=True).add(entry) for entry in rest] == [None] * len(rest)
+        reader = SnapshotReader(keep=True)
         assert all(reader.add(entry) is None for entry in rest)
     spoilt = structs.replace(entries[-1], body=entries[-1].body + b"x")
-    reader = SnapshotReader()
+    reader = SnapshotReader(keep=True)
     assert all(reader.add(entry) is None for entry in [*entries[:-1], spoilt])
 
 
