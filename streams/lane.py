@@ -121,7 +121,8 @@ class Lane:
     Attributes
     ----------
     clean : nothing is decided that is not written, published and acknowledged.
-    taken_count : records taken so far; moves whenever the lane does.
+    taken_count : records taken so far; moves whenever the lane takes one.
+    turns : rounds of ``run`` so far; moves every TICK_MS at least, whatever there is to do.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Lane:
         self.epoch = taken_over.epoch
         self.clean = True
         self.taken_count = 0
+        self.turns = 0
         self._core = core
         self._io = log
         self._clock = clock
@@ -225,6 +227,7 @@ class Lane:
     async def run(self) -> None:
         """Work until ``stop``; every exception means that the worker must leave."""
         while not self._stopping:
+            self.turns += 1
             self._wake.clear()
             await self._call_due()
             await self._fetch_barrier()

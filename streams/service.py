@@ -88,6 +88,10 @@ class Service:
         self._tell_bad_entries()
         return engine
 
+    def own(self, partitions: frozenset[int]) -> None:
+        """Let go of the engines of partitions that others have now."""
+        self._engines = {p: engine for p, engine in self._engines.items() if p in partitions}
+
     def on_roster(self, raw: Raw) -> None:
         """Take a record of the roster topic; a bad one changes nothing and is dead-lettered."""
         self.roster.version = f"{ROSTER}@{raw.offset + 1}"
@@ -137,9 +141,15 @@ class _ServiceWorker(Worker):
             settings.worker,
             settings.topics,
             service.make_core,
-            on_owned=lambda: on_owned(frozenset(lane.partition for lane in self.lanes.lanes)),
+            on_owned=self._tell_owned,
         )
         self._service = service
+        self._tell = on_owned
+
+    def _tell_owned(self) -> None:
+        partitions = frozenset(lane.partition for lane in self.lanes.lanes)
+        self._service.own(partitions)
+        self._tell(partitions)
 
     async def run(self) -> BaseException | None:
         """Read the roster, then work; see ``Worker.run``."""

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.streams.toy import ToyCore
+from xiaohe.streams import lane as lane_module
 from xiaohe.streams import worker as worker_module
 from xiaohe.streams.clocks import SystemClock, VirtualClock
+from xiaohe.streams.consumer import Commits
 from xiaohe.streams.decision_log import (
     Attempt,
     Decision,
@@ -145,11 +147,12 @@ async def test_a_reader_that_falls_silent_ends_the_worker(monkeypatch):
     """Where a topic grows and nothing comes, the watch speaks up."""
     monkeypatch.setattr(worker_module, "LAG_CHECK_S", 0.01)
     monkeypatch.setattr(worker_module, "STUCK_S", 0.05)
+    monkeypatch.setattr(lane_module, "TICK_MS", 10)  # by then an idle lane turns
     topics = MemoryTopics(SystemClock(), 1)
     bus = MemoryBus(topics, ToyCore)
     await bus.start()
     failed = asyncio.get_running_loop().create_future()
-    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics))
+    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics), Commits())
     watching = asyncio.create_task(
         watch.run(lambda error: failed.done() or failed.set_result(error))
     )
@@ -163,6 +166,57 @@ async def test_a_reader_that_falls_silent_ends_the_worker(monkeypatch):
     assert "alerts[0] has stood at 1" in str(error)
     watching.cancel()
     await bus.stop()
+
+
+class Waiting(MemoryLog):
+    """A log of which a write never comes back."""
+
+    never: str = ""
+
+    async def append_decisions(self, partition, records):
+        """Write, and be silent."""
+        appended = await super().append_decisions(partition, records)
+        if self.never in decode(records[0]).__class__.__name__:
+            await asyncio.get_running_loop().create_future()
+        return appended
+
+
+async def test_a_lane_whose_last_record_is_never_answered_ends_the_worker(monkeypatch):
+    """Nothing waits any more, for it was taken already: that the lane does not turn tells."""
+    monkeypatch.setattr(worker_module, "LAG_CHECK_S", 0.01)
+    monkeypatch.setattr(worker_module, "STUCK_S", 0.05)
+    monkeypatch.setattr(Waiting, "never", "Decision")
+    monkeypatch.setattr(lane_module, "TICK_MS", 10)
+    topics = MemoryTopics(SystemClock(), 1)
+    bus = MemoryBus(topics, ToyCore)
+    bus.lanes._io = Waiting(topics)
+    await bus.start()
+    failed = asyncio.get_running_loop().create_future()
+    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics), Commits())
+    watching = asyncio.create_task(
+        watch.run(lambda error: failed.done() or failed.set_result(error))
+    )
+    await asyncio.sleep(0.2)  # longer than STUCK_S: an idle lane turns
+    assert not failed.done()
+    topics.append("alerts", b"a", b'{"alert_id": "a"}')
+    error = await asyncio.wait_for(failed, 5)
+    assert "lane turns[0] has stood at" in str(error)
+    watching.cancel()
+    bus.kill()
+
+
+async def test_commits_that_stop_end_the_worker(monkeypatch):
+    """What was acknowledged is committed some time later, or the worker says that it is not."""
+    monkeypatch.setattr(worker_module, "STUCK_S", 0.01)
+    commits = Commits()
+    watch = worker_module._StuckWatch(None, None, commits)
+    commits.acknowledged()
+    commits.committed()
+    watch._look_at_commits()
+    commits.acknowledged()
+    await asyncio.sleep(0.05)
+    with pytest.raises(StuckError, match=r"nothing was committed for .* 1 records"):
+        watch._look_at_commits()
 
 
 BLOCKED = """
