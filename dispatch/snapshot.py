@@ -33,7 +33,7 @@ FULL_WHY_MS: Final = 86_400_000
 that their records in the topics tell it: here it would be most of the memory, and most of what a
 take-over has to read."""
 
-WALKED_AT_ONCE: Final = 4_000
+WALKED_AT_ONCE: Final = 1_000
 """Rows walked through between two moments for something else: some milliseconds."""
 
 Row = tuple[str, str, object]

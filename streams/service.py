@@ -6,7 +6,7 @@ never given an area that it could not decide for.
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,9 @@ GC_ALLOCATIONS = 20_000
 
 TELLS_OF_ROSTER = 0
 """The partition whose owner publishes the dead letters of the roster, which is no area topic."""
+
+
+Owned = Callable[[frozenset[int], Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class _ServiceWorker(Worker):
         self,
         service: Service,
         settings: ServiceSettings,
-        on_owned: Callable[[frozenset[int]], None],
+        on_owned: Owned,
     ) -> None:
         super().__init__(
             settings.worker,
@@ -149,7 +152,7 @@ class _ServiceWorker(Worker):
     def _tell_owned(self) -> None:
         partitions = frozenset(lane.partition for lane in self.lanes.lanes)
         self._service.own(partitions)
-        self._tell(partitions)
+        self._tell(partitions, self.lanes.took_ms)
 
     async def run(self) -> BaseException | None:
         """Read the roster, then work; see ``Worker.run``."""
@@ -184,11 +187,12 @@ class _ServiceWorker(Worker):
             self._end(fault)
 
 
-def run_service(settings: ServiceSettings, on_owned: Callable[[frozenset[int]], None]) -> int:
+def run_service(settings: ServiceSettings, on_owned: Owned) -> int:
     """Run one worker until SIGTERM or SIGINT; give its exit status.
 
-    ``on_owned`` is told the partitions whenever they have been taken over. Raises what ``Service``
-    raises where the worker cannot begin.
+    ``on_owned`` is told the partitions whenever they have been taken over, and how many ms each
+    stage of that took for the slowest of those that are new. Raises what ``Service`` raises where
+    the worker cannot begin.
     """
     service = Service(settings)
     # Map and modules live as long as the process: a full collection that walks them all stops the
