@@ -205,9 +205,20 @@ def from_rows(lines: Iterable[bytes]) -> dict[str, AreaState]:
     Raises msgspec.MsgspecError where the bytes are none of ours.
     """
     states: dict[str, AreaState] = {}
+    remembered: dict[tuple[str, str], dict[str, Any]] = {}
     for line in lines:
         kind, area_id, value = _decoder_of(line).decode(line)
-        states[area_id] = _with_row(states.get(area_id), kind, area_id, value)
+        if kind in {ALERT, ACTION}:
+            key, kept = value
+            remembered.setdefault((area_id, kind), {})[key] = kept
+        else:
+            states[area_id] = _with_row(states.get(area_id), kind, area_id, value)
+    for (area_id, kind), by_id in remembered.items():
+        state = states[area_id]
+        if kind == ALERT:
+            states[area_id] = replace(state, alerts=HashTrieMap(by_id))
+        else:
+            states[area_id] = replace(state, actions=HashTrieMap(by_id))
     return states
 
 
@@ -245,18 +256,11 @@ def _with_row(
             breaks=HashTrieMap(msgspec.convert(head["breaks"], dict[str, int | None])),
         )
     assert state is not None, "an area's first row is its own"
-    match kind:
-        case "incident":
-            return put_incident(state, value)
-        case "alert":
-            alert_id, seen = value
-            return replace(state, alerts=state.alerts.insert(alert_id, seen))
-        case "action":
-            action_id, received_ms = value
-            return replace(state, actions=state.actions.insert(action_id, received_ms))
-        case _:
-            member_id, word = value
-            devices: HashTrieMap[str, str] = state.devices
-            for device_id in word.device_ids:
-                devices = devices.insert(device_id, member_id)
-            return replace(state, duty=state.duty.insert(member_id, word), devices=devices)
+    if kind == INCIDENT:
+        return put_incident(state, value)
+    assert kind == DUTY, f"a row of the kind {kind}"
+    member_id, word = value
+    devices: HashTrieMap[str, str] = state.devices
+    for device_id in word.device_ids:
+        devices = devices.insert(device_id, member_id)
+    return replace(state, duty=state.duty.insert(member_id, word), devices=devices)

@@ -803,6 +803,21 @@ async def test_a_large_snapshot_is_written_less_often(harness, monkeypatch):
     assert 0 < held.snapshot_bytes < 10**9
 
 
+@pytest.mark.parametrize("history", [60, 600])
+async def test_what_a_take_over_folds_does_not_grow_with_the_history(harness, monkeypatch, history):
+    """It begins at the newest snapshot, and no snapshot is put off for ever."""
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 20)
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS_MAX", 40)
+    await harness.start()
+    for n in range(history):
+        harness.alert(f"a{n}", window_ms=10_000_000)
+        await harness.run_for(1)
+    harness.bus.kill()
+    await harness.start()
+    assert harness.gaps.seen["folded"] <= 40
+    assert len(harness.cores[-1].state["alerts"]) == history
+
+
 async def test_the_newest_snapshot_is_found_behind_a_long_tail(harness, monkeypatch):
     """The look backwards grows until an entry names a snapshot."""
     monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 5)
