@@ -109,6 +109,13 @@ class Flow:
     resume: Callable[[str], None] | None = None
 
 
+class SnapshotTurn(Struct):
+    """Whose turn it is, of a worker's lanes, to write a snapshot: one at a time, or an alert would
+    wait for a piece of each. ``partition`` None: nobody's."""
+
+    partition: int | None = None
+
+
 class _Batch(Struct):
     items: list[Item]
     values: list[bytes]
@@ -126,7 +133,13 @@ class Lane:
     """
 
     def __init__(
-        self, core: Core, log: Log, clock: Clock, flow: Flow, taken_over: TakenOver
+        self,
+        core: Core,
+        log: Log,
+        clock: Clock,
+        flow: Flow,
+        taken_over: TakenOver,
+        turn: SnapshotTurn | None = None,
     ) -> None:
         self.partition = taken_over.partition
         self.epoch = taken_over.epoch
@@ -148,6 +161,7 @@ class Lane:
         self._backlog: dict[str, int] | None = dict(taken_over.ends)
         self._barrier = dict(taken_over.ends)
         self._calls = Calls()
+        self._turn = turn or SnapshotTurn()
         self._parts: Iterator[SnapshotPart | None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
@@ -448,14 +462,15 @@ class Lane:
         """Write the next piece of the state, if one is wanted or under way: a large state takes
         many turns, and no alert and no deadline waits for more than one piece."""
         if self._parts is None:
-            if not self._journal.snapshot_wanted(now_ms):
+            if self._turn.partition is not None or not self._journal.snapshot_wanted(now_ms):
                 return
+            self._turn.partition = self.partition
             self._parts = self._core.snapshotting()
         part = next(self._parts)
         if part is not None:
             await self._journal.snapshot_part(part, self._seq, now_ms, self._next_inputs)
             if part.last:
-                self._parts = None
+                self._parts = self._turn.partition = None
 
     async def _rest(self) -> None:
         """Wait for a record or for the time of the next thing to do."""

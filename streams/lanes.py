@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from msgspec import structs
 
-from xiaohe.streams.lane import Flow, Lane
+from xiaohe.streams.lane import Flow, Lane, SnapshotTurn
 from xiaohe.streams.ports import Clock, Core, Log, Raw
 from xiaohe.streams.takeover import take_over
 
@@ -46,12 +46,14 @@ class Lanes:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, tuple[Lane, Core]] = {}
         self.took_ms: dict[str, int] = {}
+        self._turn = SnapshotTurn()
 
     async def own(self, partitions: Iterable[int]) -> None:
         """Own exactly these partitions: take over those that are new and start their lanes."""
         assert not self._lanes, "the lanes of the last assignment are released first"
         gate = asyncio.Semaphore(TAKE_OVERS_AT_ONCE)
         self.took_ms = {}
+        self._turn = SnapshotTurn()
         async with asyncio.TaskGroup() as group:
             for partition in sorted(partitions):
                 group.create_task(self._open(partition, gate))
@@ -74,7 +76,7 @@ class Lanes:
                 taken_over = await take_over(self._io, core, self._clock, partition)
                 for stage, ms in taken_over.took_ms.items():
                     self.took_ms[stage] = max(ms, self.took_ms.get(stage, 0))
-            lane = Lane(core, self._io, self._clock, flow, taken_over)
+            lane = Lane(core, self._io, self._clock, flow, taken_over, self._turn)
             self._lanes[partition] = (lane, core)
 
     async def _kept(self, partition: int) -> tuple[Lane, Core] | None:

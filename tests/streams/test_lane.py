@@ -765,6 +765,30 @@ async def test_decisions_go_on_while_a_snapshot_is_being_written(
     assert check(harness.topics.read_all, settled=False)["alerts"] == 21 + Busy.pieces
 
 
+async def test_one_snapshot_is_written_at_a_time(monkeypatch):
+    """The lanes of a worker share its time: their pieces do not lie between one another."""
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 5)
+    harness = Harness(partitions=2)
+    written: list[int] = []
+
+    class Noting(GapLog):
+        async def append_decisions(self, partition, records):
+            if isinstance(decode(records[0]), SnapshotPiece):
+                written.append(partition)
+            return await super().append_decisions(partition, records)
+
+    harness.wrap_log = lambda log: Noting(log.inner, log.gaps)
+    await harness.start()
+    for n in range(6):
+        for partition in (0, 1):
+            value = json.dumps({"alert_id": f"a{n}-{partition}", "window_ms": 10_000_000})
+            harness.topics.append("alerts", AREA, value.encode(), (), partition)
+    await harness.run_for(1_500)
+    harness.bus.kill()
+    assert sorted(written) in (written, written[::-1])
+    assert set(written) == {0, 1}
+
+
 async def test_a_snapshot_of_an_older_log_is_read(harness):
     """There all pieces lay together, and each named the digest of all."""
     await harness.start()
