@@ -8,6 +8,7 @@ from __future__ import annotations  # rpds maps cannot be subscripted at run tim
 
 from bisect import insort
 from dataclasses import replace
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace as revise
@@ -21,16 +22,19 @@ from xiaohe.dispatch.lifecycle import (
     next_incident_state,
     next_order_state,
 )
+from xiaohe.dispatch.ordered import Ordered
 from xiaohe.dispatch.state import (
     AreaState,
     Deadline,
     DutyWord,
     Holding,
     Incident,
+    Offered,
     Order,
     SeenAlert,
     Starting,
     Timeline,
+    Waiting,
 )
 
 ALERTS_NAMED_MAX = 100
@@ -138,6 +142,7 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
             elif not order.is_open and old is not None and old.is_open:
                 holding = holding.remove(order.member_id)
             served_ms = served_after(served_ms, old, order)
+    was, now = _waiting_of(before), _waiting_of(incident)
     return replace(
         state,
         incidents=state.incidents.insert(incident.incident_id, incident),
@@ -146,11 +151,15 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
         live_by_road=_by_road(state, before, incident),
         distressed=_distressed(state, incident),
         served_ms=served_ms,
-        starting=_starting(state, incident),
+        starting=_moved(state.starting, _start_of(before), _start_of(incident)),
+        offered=_moved(state.offered, _offered_of(before), _offered_of(incident)),
+        waiting=_moved(state.waiting, was, now),
         wanting=(
-            state.wanting.insert(incident.incident_id, incident.priority)
-            if incident.due_ms("retry") is not None
-            else state.wanting.discard(incident.incident_id)
+            state.wanting.discard(incident.incident_id)
+            if now is None
+            else state.wanting.insert(now.incident_id, now.priority)
+            if now != was
+            else state.wanting
         ),
     )
 
@@ -180,18 +189,38 @@ def _done_ms(order: Order | None) -> int | None:
     return order.ended_ms if order is not None and taken else None
 
 
-def _starting(state: AreaState, incident: Incident) -> tuple[Starting, ...]:
-    incident_id = incident.incident_id
-    now = _start_of(incident)
-    was = next((s for s in state.starting if s.incident_id == incident_id), None)
-    if now == was:
-        return state.starting
-    others = [s for s in state.starting if s.incident_id != incident_id]
-    mine = [] if now is None else [now]
-    return tuple(sorted((*others, *mine), key=lambda start: start.incident_id))
+Row = TypeVar("Row", Starting, Waiting, Offered)
 
 
-def _start_of(incident: Incident) -> Starting | None:
+def _moved(rows: Ordered[Row], was: Row | None, now: Row | None) -> Ordered[Row]:
+    """Let an incident's row be another one, or none."""
+    if was == now:
+        return rows
+    if was is not None:
+        rows = rows.remove(was)
+    return rows if now is None else rows.add(now)
+
+
+def _waiting_of(incident: Incident | None) -> Waiting | None:
+    if incident is None or incident.due_ms("retry") is None:
+        return None
+    return Waiting(incident.priority, incident.received_ms, incident.incident_id)
+
+
+def _offered_of(incident: Incident | None) -> Offered | None:
+    if incident is None or not incident.is_live:
+        return None
+    offers_ms = [
+        order.ordered_ms
+        for order in incident.orders
+        if order.acting == "primary" and order.state == "ordered"
+    ]
+    return Offered(max(offers_ms), incident.incident_id) if offers_ms else None
+
+
+def _start_of(incident: Incident | None) -> Starting | None:
+    if incident is None:
+        return None
     ways_s = [
         order.eta_s
         for order in incident.orders

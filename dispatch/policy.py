@@ -123,6 +123,12 @@ class Policy:
         area = self.areas.get(area_id)
         return area.mode if area is not None else self.default_mode
 
+    @cached_property
+    def fix_s_max(self) -> float:
+        """Give the longest ``fix_s`` of any rule: an older fix is of use to no decision."""
+        said = [entry.set["fix_s"] for entry in self._file.rules if "fix_s" in entry.set]
+        return max(msgspec.convert(said, list[float])) / self._speed
+
     def neighbours(self, area_id: str) -> tuple[str, ...]:
         """Give the areas that may be asked for mutual aid, in the order in which to ask."""
         area = self.areas.get(area_id)

@@ -81,8 +81,10 @@ class Attempt(Struct, frozen=True, tag="attempt", tag_field="kind"):
 class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     """One piece of the folded state; its bytes follow the JSON object after a line feed.
 
-    ``next`` is the first offset not taken of each input topic, ``digest`` the SHA-256 of all
-    pieces together.
+    ``seq`` and ``next`` (the first offset not taken of each input topic) are of the moment whose
+    state it is; later decisions may lie between its pieces. The last piece says how many there
+    are and, in ``digest``, the SHA-256 of all their bodies; in the others ``count`` is 0. (Older
+    logs say both in every piece.) ``snap`` is the offset of the whole snapshot before it.
     """
 
     epoch: int
@@ -93,6 +95,7 @@ class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     digest: str
     next: dict[str, int]
     body: bytes = b""
+    snap: int | None = None
 
 
 Entry = Fence | Decision | Mark | Attempt | SnapshotPiece
@@ -121,44 +124,72 @@ def decode(value: bytes) -> Entry | None:
     return entry
 
 
-def snapshot_pieces(
-    pieces: Sequence[bytes], *, epoch: int, seq: int, at_ms: int, next_offsets: Mapping[str, int]
-) -> list[SnapshotPiece]:
-    """The entries of one snapshot, in order."""
-    assert pieces, "a core without state gives one empty piece"
-    largest = max(map(len, pieces))
-    assert largest <= SNAPSHOT_PIECE_BYTES_MAX, f"a snapshot piece of {largest} bytes"
-    digest = _digest(pieces)
-    return [
-        SnapshotPiece(epoch, seq, at_ms, index, len(pieces), digest, dict(next_offsets), piece)
-        for index, piece in enumerate(pieces)
-    ]
+class SnapshotWriter:
+    """Makes the entries of one snapshot, of the state that it was when this was made."""
 
+    def __init__(
+        self, *, epoch: int, seq: int, at_ms: int, next_offsets: Mapping[str, int], snap: int
+    ) -> None:
+        self._first = SnapshotPiece(epoch, seq, at_ms, 0, 0, "", dict(next_offsets), b"", snap)
+        self._sha = hashlib.sha256()
+        self._count = 0
+        self.seq = seq
+        self.at_ms = at_ms
+        self.bytes = 0
 
-def _digest(pieces: Sequence[bytes]) -> str:
-    whole = hashlib.sha256()
-    for piece in pieces:
-        whole.update(piece)
-    return whole.hexdigest()
+    def piece(self, body: bytes, *, last: bool) -> SnapshotPiece:
+        """The next entry."""
+        size = len(body)
+        assert size <= SNAPSHOT_PIECE_BYTES_MAX, f"a snapshot piece of {size} bytes"
+        self._sha.update(body)
+        self.bytes += size
+        index, self._count = self._count, self._count + 1
+        piece = msgspec.structs.replace(self._first, index=index, body=body)
+        if not last:
+            return piece
+        digest = self._sha.hexdigest()
+        return msgspec.structs.replace(piece, count=self._count, digest=digest)
 
 
 class SnapshotReader:
-    """Puts the pieces of one snapshot together again."""
+    """Puts the pieces of one snapshot together again; ``keep``: their bodies are wanted.
 
-    def __init__(self) -> None:
-        self._pieces: list[SnapshotPiece] = []
+    Attributes
+    ----------
+    bytes : of the bodies read.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._begin(None)
+
+    def _begin(self, first: SnapshotPiece | None) -> None:
+        self._first = first
+        self._bodies: list[bytes] = []
+        self._sha = hashlib.sha256()
+        self._count = 0
+        self.bytes = 0
 
     def add(self, piece: SnapshotPiece) -> Sequence[bytes] | None:
-        """All pieces once the last has come and the digest is right; None before."""
-        first = self._pieces[0] if self._pieces else piece
-        same = (piece.epoch, piece.seq, piece.digest) == (first.epoch, first.seq, first.digest)
-        if not same or piece.index != len(self._pieces):
-            self._pieces = []
+        """All bodies (none, where they are not kept) once the last piece has come and the digest
+        is right; None before."""
+        first = self._first
+        follows = first is not None and piece.index == self._count and _alike(first, piece)
+        if not follows:
+            self._begin(piece if piece.index == 0 else None)
             if piece.index != 0:
                 return None
-        self._pieces.append(piece)
-        if len(self._pieces) < piece.count:
+        self._sha.update(piece.body)
+        self.bytes += len(piece.body)
+        self._count += 1
+        if self._keep:
+            self._bodies.append(piece.body)
+        if piece.count == 0 or self._count < piece.count:
             return None
-        bodies = [each.body for each in self._pieces]
-        self._pieces = []
-        return bodies if _digest(bodies) == piece.digest else None
+        bodies, right = self._bodies, self._sha.hexdigest() == piece.digest
+        self._first = None
+        return bodies if right else None
+
+
+def _alike(one: SnapshotPiece, other: SnapshotPiece) -> bool:
+    return (one.epoch, one.seq, one.at_ms) == (other.epoch, other.seq, other.at_ms)

@@ -6,7 +6,7 @@ never given an area that it could not decide for.
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,9 @@ GC_ALLOCATIONS = 20_000
 
 TELLS_OF_ROSTER = 0
 """The partition whose owner publishes the dead letters of the roster, which is no area topic."""
+
+
+Owned = Callable[[frozenset[int], Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,10 @@ class Service:
         self._tell_bad_entries()
         return engine
 
+    def own(self, partitions: frozenset[int]) -> None:
+        """Let go of the engines of partitions that others have now."""
+        self._engines = {p: engine for p, engine in self._engines.items() if p in partitions}
+
     def on_roster(self, raw: Raw) -> None:
         """Take a record of the roster topic; a bad one changes nothing and is dead-lettered."""
         self.roster.version = f"{ROSTER}@{raw.offset + 1}"
@@ -131,15 +138,21 @@ class _ServiceWorker(Worker):
         self,
         service: Service,
         settings: ServiceSettings,
-        on_owned: Callable[[frozenset[int]], None],
+        on_owned: Owned,
     ) -> None:
         super().__init__(
             settings.worker,
             settings.topics,
             service.make_core,
-            on_owned=lambda: on_owned(frozenset(lane.partition for lane in self.lanes.lanes)),
+            on_owned=self._tell_owned,
         )
         self._service = service
+        self._tell = on_owned
+
+    def _tell_owned(self) -> None:
+        partitions = frozenset(lane.partition for lane in self.lanes.lanes)
+        self._service.own(partitions)
+        self._tell(partitions, self.lanes.took_ms)
 
     async def run(self) -> BaseException | None:
         """Read the roster, then work; see ``Worker.run``."""
@@ -174,11 +187,12 @@ class _ServiceWorker(Worker):
             self._end(fault)
 
 
-def run_service(settings: ServiceSettings, on_owned: Callable[[frozenset[int]], None]) -> int:
+def run_service(settings: ServiceSettings, on_owned: Owned) -> int:
     """Run one worker until SIGTERM or SIGINT; give its exit status.
 
-    ``on_owned`` is told the partitions whenever they have been taken over. Raises what ``Service``
-    raises where the worker cannot begin.
+    ``on_owned`` is told the partitions whenever they have been taken over, and how many ms each
+    stage of that took for the slowest of those that are new. Raises what ``Service`` raises where
+    the worker cannot begin.
     """
     service = Service(settings)
     # Map and modules live as long as the process: a full collection that walks them all stops the
