@@ -15,6 +15,7 @@ from heapq import merge
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace as revise
 from rpds import HashTrieMap
 
@@ -41,6 +42,14 @@ Stale = tuple[str, str]
 """Kind and identifier of a row that has grown old."""
 
 Value = TypeVar("Value")
+
+
+class _Head(Struct, frozen=True):
+    """What the first row of an area says."""
+
+    mode: str
+    closed_roads: tuple[str, ...]
+    breaks: dict[str, int | None]
 
 
 def pruned(state: AreaState, now_ms: int) -> AreaState:
@@ -149,11 +158,8 @@ def heads(states: Mapping[str, AreaState]) -> list[bytes]:
 
 
 def _head(state: AreaState) -> Row:
-    known = {
-        "mode": state.mode,
-        "closed_roads": sorted(state.closed_roads),
-        "breaks": dict(sorted(state.breaks.items())),
-    }
+    closed_roads = tuple(sorted(state.closed_roads))
+    known = _Head(state.mode, closed_roads, dict(sorted(state.breaks.items())))
     return AREA, state.area_id, known
 
 
@@ -207,7 +213,9 @@ def from_rows(lines: Iterable[bytes]) -> dict[str, AreaState]:
     states: dict[str, AreaState] = {}
     remembered: dict[tuple[str, str], dict[str, Any]] = {}
     for line in lines:
-        kind, area_id, value = _decoder_of(line).decode(line)
+        kind, area_id, value = _read(line)
+        if (kind == AREA) == (area_id in states):
+            raise msgspec.ValidationError("an area's first row is its own, and there is one")
         if kind in {ALERT, ACTION}:
             key, kept = value
             remembered.setdefault((area_id, kind), {})[key] = kept
@@ -225,6 +233,7 @@ def from_rows(lines: Iterable[bytes]) -> dict[str, AreaState]:
 _DECODERS: Final[Mapping[bytes, msgspec.json.Decoder[Any]]] = {
     kind.encode(): msgspec.json.Decoder(tuple[str, str, form])  # type: ignore[valid-type]
     for kind, form in (
+        (AREA, _Head),
         (INCIDENT, Incident),
         (ALERT, tuple[str, SeenAlert]),
         (ACTION, tuple[str, int]),
@@ -233,12 +242,17 @@ _DECODERS: Final[Mapping[bytes, msgspec.json.Decoder[Any]]] = {
 }
 """Rows of a kind straight into what they hold: most of a take-over is this."""
 
-_ANY_ROW: Final = msgspec.json.Decoder(Row)
 
-
-def _decoder_of(line: bytes) -> msgspec.json.Decoder[Any]:
+def _read(line: bytes) -> tuple[str, str, Any]:
     kind, *_ = line.removeprefix(b'["').split(b'"', 1)
-    return _DECODERS.get(kind, _ANY_ROW)
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError("a row of a kind that nobody knows")
+    try:
+        row: tuple[str, str, Any] = decoder.decode(line)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"a row that cannot be read: {error}") from None
+    return row
 
 
 def _with_row(
@@ -247,20 +261,26 @@ def _with_row(
     area_id: str,
     value: Any,  # noqa: ANN401 - as its decoder gives it
 ) -> AreaState:
-    if kind == AREA:
-        head = msgspec.convert(value, dict[str, object])
+    if state is None:
         return AreaState(
             area_id=area_id,
-            mode=str(head["mode"]),
-            closed_roads=frozenset(msgspec.convert(head["closed_roads"], list[str])),
-            breaks=HashTrieMap(msgspec.convert(head["breaks"], dict[str, int | None])),
+            mode=value.mode,
+            closed_roads=frozenset(value.closed_roads),
+            breaks=HashTrieMap(value.breaks),
         )
-    assert state is not None, "an area's first row is its own"
     if kind == INCIDENT:
+        _check_bound(state, value)
         return put_incident(state, value)
-    assert kind == DUTY, f"a row of the kind {kind}"
     member_id, word = value
     devices: HashTrieMap[str, str] = state.devices
     for device_id in word.device_ids:
         devices = devices.insert(device_id, member_id)
     return replace(state, duty=state.duty.insert(member_id, word), devices=devices)
+
+
+def _check_bound(state: AreaState, incident: Incident) -> None:
+    bound = [order.member_id for order in incident.orders if order.is_open]
+    if incident.incident_id in state.incidents:
+        raise msgspec.ValidationError("an incident is there twice")
+    if len(set(bound)) < len(bound) or any(member_id in state.holding for member_id in bound):
+        raise msgspec.ValidationError("a member has one open order at most")

@@ -18,9 +18,10 @@ other entries is the offset of the newest one, so that a fold need not begin at 
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
 """Bytes of one piece: half of the topic's 1 MiB record limit."""
@@ -28,12 +29,15 @@ SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
 NO_SNAPSHOT = -1
 """``snap`` while there is none."""
 
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a number of an entry is: a longer one is none of ours, for our writer has 64 bits."""
+
 
 class Fence(Struct, frozen=True, tag="fence", tag_field="kind"):
     """A worker has taken the partition over."""
 
     worker: str
-    at_ms: int
+    at_ms: Integer
 
 
 class Decision(Struct, frozen=True, tag="decision", tag_field="kind"):
@@ -44,16 +48,16 @@ class Decision(Struct, frozen=True, tag="decision", tag_field="kind"):
     ``more`` says that further decisions of the same input follow.
     """
 
-    epoch: int
-    seq: int
-    owed_from: int
-    snap: int
+    epoch: Integer
+    seq: Integer
+    owed_from: Integer
+    snap: Integer
     topic: str
-    partition: int
-    offset: int
-    received_ms: int
-    at_ms: int
-    positions_next: int
+    partition: Integer
+    offset: Integer
+    received_ms: Integer
+    at_ms: Integer
+    positions_next: Integer
     record: Mapping[str, object]
     more: bool = False
 
@@ -61,20 +65,20 @@ class Decision(Struct, frozen=True, tag="decision", tag_field="kind"):
 class Mark(Struct, frozen=True, tag="mark", tag_field="kind"):
     """How far the positions were taken, written now and then while nothing is decided."""
 
-    epoch: int
-    snap: int
-    at_ms: int
-    positions_next: int
+    epoch: Integer
+    snap: Integer
+    at_ms: Integer
+    positions_next: Integer
 
 
 class Attempt(Struct, frozen=True, tag="attempt", tag_field="kind"):
     """An input that made a worker leave, or is about to be tried again after it did."""
 
-    epoch: int
-    snap: int
-    at_ms: int
+    epoch: Integer
+    snap: Integer
+    at_ms: Integer
     topic: str
-    offset: int
+    offset: Integer
     error: str
 
 
@@ -87,13 +91,13 @@ class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     logs say both in every piece.) ``snap`` is the offset of the whole snapshot before it.
     """
 
-    epoch: int
-    seq: int
-    at_ms: int
-    index: int
-    count: int
+    epoch: Integer
+    seq: Integer
+    at_ms: Integer
+    index: Integer
+    count: Integer
     digest: str
-    next: dict[str, int]
+    next: dict[str, Integer]
     body: bytes = b""
     snap: int | None = None
 
@@ -117,7 +121,7 @@ def decode(value: bytes) -> Entry | None:
     head, _, body = value.partition(b"\n")
     try:
         entry = _DECODER.decode(head)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(entry, SnapshotPiece):
         return msgspec.structs.replace(entry, body=body)

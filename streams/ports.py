@@ -12,7 +12,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Names and values; Kafka has headers without a value, and two of one name."""
 
 POSITIONS = "positions"
 """Key in topics.yaml of the positions: the one input topic that need not give a decision."""
