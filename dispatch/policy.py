@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xiaohe.dispatch.inputs import Identifier, Label
+from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
 
 VERSION_HEX_DIGITS = 12
 """Digits of the hash that names a version of the policy."""
@@ -200,8 +201,12 @@ def load_policy(raw: bytes, *, base: bytes | None = None, speed: float = 1.0) ->
 
 def _read(raw: bytes) -> _File:
     try:
-        return msgspec.yaml.decode(raw, type=_File)
-    except msgspec.MsgspecError as fault:
+        return msgspec.convert(read_yaml(raw), _File)
+    except RecursionError:
+        raise PolicyError("policy: a value holds itself; data/policy.yaml shows every value") from (
+            None
+        )
+    except (BadYaml, msgspec.MsgspecError) as fault:
         raise PolicyError(f"policy: {fault}; data/policy.yaml shows every value") from None
 
 

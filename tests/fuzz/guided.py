@@ -5,22 +5,17 @@ how many inputs were executed and accepted is counted there as they are: a proce
 an input leaves a true count behind.
 """
 
-import mmap
-import struct
 import sys
 from pathlib import Path
 from random import Random
 from typing import Final
 
 import atheris
-import structlog
 
+from tests.fuzz.counts import Counts, quiet
 from tests.fuzz.target import Target
 
 ROOT: Final = Path(__file__).parents[2]
-
-COUNTS: Final = struct.Struct("<QQ")
-"""Inputs executed, and those of them that were accepted."""
 
 BYTE_LEVEL_SHARE: Final = 0.25
 """Of the mutations, those that are the fuzzer's own; the others know what the bytes mean."""
@@ -49,28 +44,17 @@ def instrumented(name: str) -> Target:
 
 def main(name: str, work_dir: str, seconds: str, seed: str) -> None:
     """Fuzz until the time is over or an input is a finding; does not return."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(50),
-        logger_factory=structlog.ReturnLoggerFactory(),
-    )
+    quiet()
     target = instrumented(name)
     work = Path(work_dir)
     corpus = work / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, sample in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(sample)
-    with (work / "counts").open("w+b") as file:
-        file.write(bytes(COUNTS.size))
-        file.flush()
-        counts = mmap.mmap(file.fileno(), COUNTS.size)
-    executed = accepted = 0
+    counts = Counts(work / "counts")
 
     def one_input(data: bytes) -> None:
-        nonlocal executed, accepted
-        executed += 1
-        COUNTS.pack_into(counts, 0, executed, accepted)
-        if target.run(data):
-            accepted += 1
+        counts.take(target.run, data)
 
     def mutated(data: bytes, bytes_max: int, chance: int) -> bytes:
         rng = Random(chance)

@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
-from tests.fuzz import logs, story, texts, wire
+from tests.fuzz import audits, files, logs, story, texts, wire
 from tests.fuzz.target import Target
 
-ALL: Final = (*wire.TARGETS, *texts.TARGETS, *logs.TARGETS, *story.TARGETS)
+ALL: Final = (
+    *wire.TARGETS,
+    *texts.TARGETS,
+    *logs.TARGETS,
+    *story.TARGETS,
+    *files.TARGETS,
+    *audits.TARGETS,
+)
 
 BY_NAME: Final[Mapping[str, Target]] = {target.name: target for target in ALL}

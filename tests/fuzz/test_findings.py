@@ -14,6 +14,10 @@ from xiaohe.streams.ports import INPUTS, WAKEUPS, Raw
 
 FIX = b'{"member_id":"m1","lon":120,"lat":30,"fix_time":"2026-11-23T09:15:02Z","course_deg":%s}'
 
+EVENT = (
+    b'{"event_id":"i:1","incident_id":"i","seq":1,"at":"2030-01-07T00:00:00Z","data":{"a":1},%s}'
+)
+
 FOUND = [
     ("entries", b'{"kind":"\xed\xa0\x80","worker":"w","at_ms":5}'),
     ("entries", b'{"kind":"fence","deep":' + b"[" * 1100 + b"]" * 1100 + b"}"),
@@ -26,6 +30,27 @@ FOUND = [
     ("positions", b"\x00" + FIX % b"-1e-20"),
     ("positions", b"\x3d" + FIX % b"0"),
     ("positions", b"\x00" + FIX.replace(b"course_deg", b"c\xe8") % b"0"),
+    ("policies", b"rules: 2001-99-99"),
+    ("policies", b"rules: !!bool x"),
+    ("policies", b"areas: " + b"[" * 1200),
+    ("policies", b"rules: [{set: &a {backup: *a}}]"),
+    ("topics", b"topics: 0x_"),
+    ("scenarios", b"f- {name: a, rate: 1" + b"0" * 400 + b"}"),
+    ("scenarios", b"f!!timestamp x"),
+    ("rates", b"yper_day: 4\nplaces: 5"),
+    ("rates", b"yper_day: 1" + b"0" * 400),
+    ("rates", b"chour,calls_per_hour," + b"x" * 140_000),
+    ("calls", b"x" * 140_000),
+    ("calls", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff"),
+    ("roster_files", b'[{"member_id":"m1","area_id":"x","name":"n","team":18446744073709551616}]'),
+    ("roster_files", b'[{"member_id":"\\ud800"}]'),
+    ("roster_files", b"[" * 3000),
+    ("roster_files", b'[{"member_id":"m1","area_id":"x","name":"n","team":"t","skills":1e400}]'),
+    ("audits", b"\x00\x07" + b'{"incident_id":"i","seq":1,"type":[],"at":"2030-01-07","data":{}}'),
+    ("audits", b"\x00\x07" + EVENT % b'"type":"incident.opened","cause":{"topic":"alerts"}'),
+    ("audits", b"\x00\x07" + EVENT % b'"type":{}'),
+    ("audits", b"\x02\x07" + b'{"last_seq":1,"deep":' + b"[" * 300 + b"]" * 300 + b"}"),
+    ("audits", b"\x04\x07" + b'{"alert_id":"a","place":' + b"[" * 900 + b"]" * 900 + b"}"),
 ]
 
 
