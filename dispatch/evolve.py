@@ -96,8 +96,9 @@ def _declared(state: AreaState, fact: f.DutyDeclared) -> AreaState:
     duty, devices = state.duty, state.devices
     before = duty.get(fact.member_id)
     for device_id in before.device_ids if before is not None else ():
-        devices = devices.remove(device_id)
-    taken = fact.device_ids if fact.on_duty else ()
+        devices = devices.discard(device_id)
+    # Somebody may name a device twice; they have it once.
+    taken = tuple(dict.fromkeys(fact.device_ids)) if fact.on_duty else ()
     for device_id in taken:
         other_id = devices.get(device_id)
         if other_id is not None and other_id != fact.member_id:

@@ -162,10 +162,14 @@ class AnyStory(RuleBasedStateMachine):
         """A tracker falls silent."""
         self.town.places.pop(who, None)
 
-    @rule(who=members, word=st.sampled_from(WORDS))
-    def a_word_on_duty(self, who: str, word: str) -> None:
+    @rule(
+        who=members,
+        word=st.sampled_from(WORDS),
+        devices=st.lists(st.sampled_from(["cam-1", "cam-2"]), max_size=3).map(tuple),
+    )
+    def a_word_on_duty(self, who: str, word: str, devices: tuple[str, ...]) -> None:
         """Somebody comes, goes, or takes a break."""
-        self.town.member(who).declares(word, device_ids=("cam-1",) if word == "on_duty" else ())
+        self.town.member(who).declares(word, device_ids=devices)
 
     @rule(
         who=members,

@@ -18,6 +18,14 @@ EVENT = (
     b'{"event_id":"i:1","incident_id":"i","seq":1,"at":"2030-01-07T00:00:00Z","data":{"a":1},%s}'
 )
 
+ROWS = b'["area","town",{"mode":"peacetime","closed_roads":[],"breaks":{}}]\n%s\n%s'
+INCIDENT = (
+    b'["incident","town",{"incident_id":"%s","area_id":"town","alert_id":"a","alerts":["a"],'
+    b'"source":"app","category":"x","priority":2,"mode":"peacetime","received_ms":1,'
+    b'"accept_by_ms":null,"arrive_by_ms":3,"timeline":{"received_ms":1},"orders":[{'
+    b'"dispatch_id":"%s","alert_id":"a","member_id":"m1","role":"primary","acting":"primary"}]}]'
+)
+
 FOUND = [
     ("entries", b'{"kind":"\xed\xa0\x80","worker":"w","at_ms":5}'),
     ("entries", b'{"kind":"fence","deep":' + b"[" * 1100 + b"]" * 1100 + b"}"),
@@ -25,6 +33,10 @@ FOUND = [
     ("snapshot_rows", b'["action","town",["a",5]]'),
     ("snapshot_rows", b'["area","town",{"mode":"peacetime"}]'),
     ("snapshot_rows", b'["area","\xff",{}]'),
+    (
+        "snapshot_rows",
+        ROWS % (INCIDENT.replace(b"%s", b"i"), INCIDENT.replace(b"%s", b"j")),
+    ),
     ("headers", b"due_ms\t" + b"9" * 5000),
     ("headers", b"due_ms"),
     ("positions", b"\x00" + FIX % b"-1e-20"),
@@ -81,7 +93,7 @@ def test_a_wake_up_with_an_odd_header_stands_at_its_receipt(stated: bytes | None
 def test_rows_that_are_no_snapshot_are_refused_by_one_error(rows: bytes) -> None:
     """Rows without their area's first, or with half of it, are none of ours."""
     with pytest.raises(msgspec.MsgspecError):
-        from_rows([rows])
+        from_rows(rows.split(b"\n"))
 
 
 def test_a_course_a_hair_below_north_is_north() -> None:
