@@ -23,6 +23,7 @@ from tests.fuzz.counts import read_counts
 from tests.fuzz.minimise import failure_of, minimised
 from tests.fuzz.target import Target
 from tests.fuzz.targets import ALL, BY_NAME
+from xiaohe.kernel_cache import keep_kernels
 
 ROOT: Final = Path(__file__).parents[2]
 WORK: Final = ROOT / ".xiaohe" / "fuzz"
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--unguided", action="store_true", help="faster, without the guide")
     parser.add_argument("--repeat", nargs=2, metavar=("TARGET", "BASE64"), help="run one input")
     given = parser.parse_args(arguments)
+    keep_kernels()  # for the processes that are started from here
     if given.repeat:
         return repeat(BY_NAME[given.repeat[0]], b64decode(given.repeat[1]))
     names = given.targets.split(",") if given.targets else [target.name for target in ALL]
