@@ -7,7 +7,7 @@ from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.evolve import put_incident
 from xiaohe.dispatch.filling import lacking
 from xiaohe.dispatch.lifecycle import LIVE
-from xiaohe.dispatch.state import AreaState, Incident
+from xiaohe.dispatch.state import AreaState, Incident, Order
 
 
 def check_state(state: AreaState) -> None:
@@ -94,3 +94,43 @@ def looked_up_anew(state: AreaState) -> AreaState:
         devices=state.devices,
     )
     return reduce(put_incident, (i for _, i in sorted(state.incidents.items())), bare)
+
+
+PROGRESS = {"ordered": 0, "accepted": 1, "en_route": 2, "arrived": 3}
+
+MAY_BECOME = {
+    "resolved": {"closed", "merged", *LIVE},
+    "closed": set(LIVE),
+    "cancelled": set(LIVE),
+    "merged": {"resolved", *LIVE},
+}
+"""Where an incident may go that is over; while it is live it may go anywhere."""
+
+
+def check_step(before: AreaState, after: AreaState) -> None:
+    """Tell that one fact led every incident and order along its life cycle, and none away."""
+    assert set(before.incidents) <= set(after.incidents)
+    for incident_id, old in before.incidents.items():
+        new = after.incidents[incident_id]
+        if new is old:
+            continue
+        assert new.state == old.state or old.is_live or new.state in MAY_BECOME[old.state]
+        assert len(new.orders) >= len(old.orders)
+        for earlier, later in zip(old.orders, new.orders, strict=False):
+            an_order_goes_forward(earlier, later)
+
+
+def an_order_goes_forward(before: Order, after: Order) -> None:
+    """It stays the same order; it ends once, and only one that lapsed may begin again."""
+    for name in ("dispatch_id", "alert_id", "member_id", "role", "ordered_ms"):
+        assert getattr(after, name) == getattr(before, name)
+    if before.state == "ended":
+        begins_again = before.end == "lapsed" and after.state == "accepted" and after.revived
+        assert begins_again or (after.state, after.end) == ("ended", before.end)
+    elif after.state == "ended":
+        assert after.end is not None
+        assert after.ended_ms is not None
+    else:
+        assert 0 <= PROGRESS[after.state] - PROGRESS[before.state] <= 1
+    line = [m for m in (after.accepted_ms, after.en_route_ms, after.arrived_ms) if m is not None]
+    assert line == sorted(line)

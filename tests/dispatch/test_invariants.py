@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.dispatch.invariants import check_state, looked_up_anew
+from tests.dispatch.invariants import check_state, check_step, looked_up_anew
 from tests.dispatch.town import NOON_MS, Town
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.decide import Decision, fold
@@ -284,10 +284,12 @@ class AnyStory(RuleBasedStateMachine):
         check_state(self.town.state)
 
     def _never_more_accepted_than_needed(self, before: AreaState, decision: Decision) -> None:
-        """Not even in the middle of a decision, as the log is read."""
+        """Not even in the middle of a decision, as the log is read; each fact leads incidents
+        and orders one step along their life cycles."""
         stamp, state = Stamp(decision.at_ms, decision.received_ms), before
         for fact in decision.facts:
-            state = evolve(state, fact, stamp)
+            earlier, state = state, evolve(state, fact, stamp)
+            check_step(earlier, state)
             incident = state.incidents.get(getattr(fact, "incident_id", None) or "")
             if incident is not None and incident.is_live:
                 taken = sum(o.is_taken for o in incident.open_orders("primary"))
