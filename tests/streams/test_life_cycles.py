@@ -396,6 +396,27 @@ class AnyLane(RuleBasedStateMachine):
         self.harness.bus = None
         self._survive(0)
 
+    @rule(
+        inputs=st.lists(
+            st.tuples(st.integers(0, 40), st.booleans(), st.sampled_from([1, 15, 40, 300])),
+            max_size=6,
+        )
+    )
+    def nobody_works_for_a_while(self, inputs: list[tuple[int, bool, int]]) -> None:
+        """Alerts and answers come, and deadlines pass, with no worker there."""
+        assert self.harness.bus is not None
+        self.harness.bus.kill()
+        self.harness.bus = None
+        for n, is_alert, ms in inputs:
+            if is_alert:
+                self.harness.alert(f"a{self.alerts}", window_ms=60)
+                self.alerts += 1
+            elif self.alerts:
+                self.harness.accept(f"a{n % self.alerts}")
+            clock = self.harness.clock
+            self.runner.run(clock.advance(clock.now_ms() + ms))
+        self._survive(0)
+
     @rule(ms=st.sampled_from([1, 50, 700, 12_000]))
     def time_passes(self, ms: int) -> None:
         """Deadlines, marks and ticks come."""
