@@ -121,6 +121,8 @@ def _remember(
 def put_incident(state: AreaState, incident: Incident) -> AreaState:
     """Keep an incident, and every look-up of the area that follows from it."""
     before = state.incidents.get(incident.incident_id)
+    if before is not None:
+        incident = _without_told(before, incident)
     holding, order_incident = state.holding, state.order_incident
     served_ms = state.served_ms
     if before is None or before.orders is not incident.orders:
@@ -153,6 +155,28 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
             else state.wanting.discard(incident.incident_id)
         ),
     )
+
+
+def _without_told(before: Incident, incident: Incident) -> Incident:
+    """Forget of orders that had ended before why they were given, and by which way.
+
+    An order is shown when it is given and when it ends. The topics keep what was shown; here it
+    would be most of what the incidents of a month take.
+    """
+    ended = {order.dispatch_id for order in before.orders if not order.is_open}
+    if not any(o.dispatch_id in ended and _is_wordy(o) for o in incident.orders):
+        return incident
+    orders = tuple(_terse(o) if o.dispatch_id in ended else o for o in incident.orders)
+    return revise(incident, orders=orders)
+
+
+def _is_wordy(order: Order) -> bool:
+    return bool(order.route) or (order.why is not None and bool(order.why.roads_version))
+
+
+def _terse(order: Order) -> Order:
+    why = None if order.why is None else f.Why.only(order.why.rule)
+    return revise(order, route=(), why=why)
 
 
 def served_after(
