@@ -30,13 +30,15 @@ class Part(msgspec.Struct, frozen=True):
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """Everything at one time. ``parts`` by name; ``oldest_s`` is the age of the oldest record
-    that the group does not say to have taken, ``behind`` how many those are."""
+    that the group does not say to have taken, ``behind`` how many those are, ``machine_load`` what
+    waits for a CPU on this machine, whoever's it is (its one-minute average)."""
 
     at_s: float
     parts: dict[str, Part]
     disk_mib: float
     oldest_s: float
     behind: int
+    machine_load: float = 0.0
 
 
 def parts_of(pids: Mapping[str, Any]) -> dict[str, Part]:

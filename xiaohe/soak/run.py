@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ class _Soak:
                 measured = self._measured(load, seconds)
                 self._stop.clear()
                 load.quiet()
-                options.say("no more calls; settling")
+                options.say("no more calls; settling (Ctrl-C: no longer)")
                 await self._wait(tasks, options.settle_s)
                 measured["verify"] = await self._verify(stack.bootstrap_servers)
             finally:
@@ -187,6 +188,7 @@ class _Soak:
                     disk_mib=await asyncio.to_thread(disk_mib, self._options.folder),
                     oldest_s=round(oldest_s, 3),
                     behind=load.lag.behind(),
+                    machine_load=round(os.getloadavg()[0], 2),
                 )
                 self._samples.append(sample)
                 log.write(msgspec.json.encode(sample) + b"\n")
@@ -219,7 +221,6 @@ class _Soak:
             return {"holds": False, "fault": f"no answer within {VERIFY_TIMEOUT_S:.0f} s"}
         with contextlib.suppress(orjson.JSONDecodeError):
             found: dict[str, Any] = orjson.loads(out)
-            found.pop("dead_letters", None)
             return found
         return {"holds": False, "fault": err.decode(errors="replace")[-500:]}
 
@@ -247,6 +248,8 @@ class _Soak:
             "alert_to_order_s": spread(load.order_s),
             "late_s": spread(load.late_s),
             "oldest_s": spread([sample.oldest_s for sample in samples]),
+            "cores": os.cpu_count(),
+            "machine_load": spread([sample.machine_load for sample in samples]),
             "memory": memory(samples),
             "use": use(samples),
             "disk_mib": [samples[0].disk_mib, samples[-1].disk_mib] if samples else [None, None],
@@ -271,6 +274,7 @@ class _Soak:
             "restarted": self._restarted,
             **measured,
         }
+        result["memory_judged"] = any(m["growth"] is not None for m in result["memory"].values())
         result["failures"] = failures(result)
         result["holds"] = not result["failures"]
         return result

@@ -19,6 +19,13 @@ LAG_P99_MAX_S: Final = 1.0
 """Of a hundred records, 99 are decided, and that is heard, within so long."""
 
 
+VERIFIED: Final = (
+    "alerts_in", "decided", "dead_lettered", "lost", "duplicate_orders", "sequence_gaps",
+    "forgotten", "holds",
+)  # fmt: skip
+"""What is told of the account; the whole of it is in the JSON line."""
+
+
 def quantile(values: Sequence[float], share: float) -> float | None:
     """Give the value that this share of the values stays within; None where there are none."""
     if not values:
@@ -134,13 +141,17 @@ def table(result: Mapping[str, Any]) -> str:
         found = result[key]
         row = " ".join(f"{found[q]!s:>8}" for q in ("p50", "p99", "p99_9", "max", "n"))
         lines.append(f"{what:34} {row}")
+    disk, load = result["disk_mib"], result["machine_load"]
     verify = result["verify"]
+    machine = f"the machine's load p50 {load['p50']}, most {load['max']}, {result['cores']} cores"
     lines += [
         "",
-        f"disk {result['disk_mib'][0]} → {result['disk_mib'][1]} MiB",
-        f"verify: {verify}",
+        f"disk {disk[0]} → {disk[1]} MiB; {machine}",
+        "verify: " + ", ".join(f"{name} {verify.get(name)}" for name in VERIFIED),
         "",
         *(f"NOT: {said}" for said in result["failures"]),
         "it holds" if result["holds"] else "it does NOT hold",
     ]
+    if not result["memory_judged"]:
+        lines.append("too short for a word on memory: there are no two windows to compare")
     return "\n".join(lines)
