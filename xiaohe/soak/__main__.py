@@ -13,8 +13,9 @@ from cyclopts import App, Parameter
 from xiaohe.commands.options import Json, positive
 from xiaohe.kernel_cache import keep_kernels
 from xiaohe.output import note, say, say_json
-from xiaohe.soak.run import SoakOptions, soak
+from xiaohe.soak.run import SETTLE_S, SoakOptions, soak
 from xiaohe.soak.verdict import table
+from xiaohe.whole_file import check_writable
 
 Positive = Annotated[float, Parameter(validator=positive)]
 Count = Annotated[int, Parameter(validator=positive)]
@@ -30,6 +31,7 @@ def main(
     positions_per_s: Positive = 500.0,
     members: Count = 1000,
     workers: Count = 2,
+    settle_s: Positive = SETTLE_S,
     seed: int = 1,
     folder: Path | None = None,
     record: Path | None = None,
@@ -44,11 +46,16 @@ def main(
     ----------
     members
         Invented members in all: enough that somebody is free for every alert.
+    settle_s
+        After the last call the members go on for so long before the account is taken.
     folder
         Where broker, logs and samples are kept; else a folder that is removed in the end.
     record
         A file to which the result is added, as one JSON line.
     """
+    if record is not None:  # found out now, not after an hour
+        record.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(record)
     with tempfile.TemporaryDirectory(prefix="xiaohe-soak-") as name:
         options = SoakOptions(
             folder=folder or Path(name),
@@ -58,6 +65,7 @@ def main(
             members=members,
             workers=workers,
             seed=seed,
+            settle_s=settle_s,
             say=lambda what: note(f"… {what}"),
         )
         result = asyncio.run(soak(options))

@@ -82,7 +82,6 @@ class _Soak:
         self._stop = stop
         self._samples: list[Sample] = []
         self._restarted: list[str] = []
-        self._ready = False
 
     async def run(self) -> dict[str, Any]:
         """Bring it up, keep it up, take the account."""
@@ -94,7 +93,6 @@ class _Soak:
             KafkaBus(stack.bootstrap_servers, stack.topics) as bus,
             GroupOffsets(stack.bootstrap_servers, stack.topics) as offsets,
         ):
-            self._ready = True
             load = Load(
                 bus,
                 entries,
@@ -110,6 +108,7 @@ class _Soak:
                 asyncio.create_task(bus.wait_failed(), name="bus"),
                 asyncio.create_task(stack.wait_failed(), name="stack"),
             ]
+            options.say("the load is on")
             try:
                 await self._wait(tasks, 60 * options.minutes)
                 seconds = load.passed_s
