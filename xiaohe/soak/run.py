@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from xiaohe.geo.warming import warm_up
 from xiaohe.places import POLICY
 from xiaohe.sim.bus import KafkaBus
 from xiaohe.sim.streets import Streets
@@ -132,6 +133,9 @@ class _Soak:
         )
         roads.write_bytes(map_version(0))
         streets = Streets.load(roads)
+        # Compiled here, once: what the compiler takes is then no part of a worker's memory.
+        options.say("compiling, where that was not done before")
+        warm_up(streets.snapper)
         stack = Stack(
             StackOptions(
                 data_dir=options.folder / "data",
