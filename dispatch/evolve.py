@@ -36,6 +36,11 @@ from xiaohe.dispatch.state import (
 ALERTS_NAMED_MAX = 100
 """Alerts that an incident names besides its first and its newest; all are in the events."""
 
+BY_HAND = f.Why(
+    rule=f.OPERATOR_RULE, candidates=(), fix_age_s=None, roads_version="", policy_version=""
+)
+"""What is kept of why a desk's order was given, once it has ended."""
+
 
 class Stamp(Struct, frozen=True):
     """When the decision was made, and when the input that caused it was received."""
@@ -164,19 +169,16 @@ def _without_told(before: Incident, incident: Incident) -> Incident:
     would be most of what the incidents of a month take.
     """
     ended = {order.dispatch_id for order in before.orders if not order.is_open}
-    if not any(o.dispatch_id in ended and _is_wordy(o) for o in incident.orders):
+    if not any(o.dispatch_id in ended and _terse(o) is not o for o in incident.orders):
         return incident
     orders = tuple(_terse(o) if o.dispatch_id in ended else o for o in incident.orders)
     return revise(incident, orders=orders)
 
 
-def _is_wordy(order: Order) -> bool:
-    return bool(order.route) or (order.why is not None and bool(order.why.roads_version))
-
-
 def _terse(order: Order) -> Order:
-    why = None if order.why is None else f.Why.only(order.why.rule)
-    return revise(order, route=(), why=why)
+    """Give an order of which only that is still known of the choice whether a desk made it."""
+    why = BY_HAND if order.is_by_hand else None
+    return order if (order.route, order.why) == ((), why) else revise(order, route=(), why=why)
 
 
 def served_after(

@@ -65,11 +65,6 @@ class Why(Struct, frozen=True, omit_defaults=True):
     together: tuple[str, ...] = ()
     instead_of: str | None = None
 
-    @classmethod
-    def only(cls, rule: str) -> "Why":
-        """Give what is kept of an order that has ended: the rule, and nothing of the search."""
-        return cls(rule=rule, candidates=(), fix_age_s=None, roads_version="", policy_version="")
-
 
 class _Fact(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     incident_id: str
