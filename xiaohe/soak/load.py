@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from xiaohe.dispatch.times import parse_rfc3339
 from xiaohe.sim.brigade import Brigade, Outgoing
 from xiaohe.sim.bus import Bus, BusError, Heard, Place
 from xiaohe.sim.calls import load_landmarks
@@ -56,7 +57,17 @@ def quick_habits(members: int, positions_per_s: float) -> Habits:
 
 
 class Load:
-    """Sends and hears. ``run`` goes on until ``stop`` is set."""
+    """Sends and hears, and keeps what it saw.
+
+    Attributes
+    ----------
+    lag : from the sending of a record to the hearing of what names it.
+    order_s : from the sending of an alert to the hearing of its first order.
+    decided_s : from the broker's receipt of an alert to its decision, by those two clocks.
+    late_s : from the time of a deadline to its decision.
+    reader_late_s : how late this process itself was woken.
+    counts : what was sent and heard, by name; ``unsent`` and ``left_out`` could not be sent.
+    """
 
     def __init__(
         self,
@@ -75,6 +86,8 @@ class Load:
         self.counts: Counter[str] = Counter()
         self.order_s: list[float] = []
         self.late_s: list[float] = []
+        self.decided_s: list[float] = []
+        self.reader_late_s: list[float] = []
         self.unsent = 0
         self.left_out = 0
         self.slowest_turn_s = 0.0
@@ -135,6 +148,8 @@ class Load:
                     self.slowest_turn_s = max(self.slowest_turn_s, now_s - begun_s)
                     next_s = max(next_s + TURN_S / len(turns), now_s - TURN_S)
                     await asyncio.sleep(max(0.0, next_s - now_s))
+                # What this process itself was kept waiting is part of every lag that it sees.
+                self.reader_late_s.append(max(0.0, time.monotonic() - max(next_s, now_s)))
         finally:
             for each in self._sending:
                 each.cancel()
@@ -210,6 +225,8 @@ class Load:
         if late_s is not None:
             self.late_s.append(late_s)
         if event["type"] == "incident.opened":
+            received_ms = parse_rfc3339(event["data"]["received_at"])
+            self.decided_s.append((parse_rfc3339(event["at"]) - received_ms) / 1000)
             self._unrest.opened(event["area_id"], event["incident_id"])
 
     def _take_order(self, order: Mapping[str, Any], heard_s: float) -> None:

@@ -249,7 +249,9 @@ class _Soak:
                 topic: spread(delays_s) for topic, delays_s in load.lag.by_topic.items()
             },
             "alert_to_order_s": spread(load.order_s),
+            "received_to_decided_s": spread(load.decided_s),
             "late_s": spread(load.late_s),
+            "reader_late_s": spread(load.reader_late_s),
             "oldest_s": spread([sample.oldest_s for sample in samples]),
             "cores": os.cpu_count(),
             "machine_load": spread([sample.machine_load for sample in samples]),

@@ -135,7 +135,9 @@ def table(result: Mapping[str, Any]) -> str:
     for what, key in (
         ("a record sent → decided and heard", "lag_s"),
         ("alert sent → order heard", "alert_to_order_s"),
+        ("alert received → decided", "received_to_decided_s"),
         ("deadline due → decided", "late_s"),
+        ("this reader woken late by", "reader_late_s"),
         ("oldest record not taken, by group", "oldest_s"),
     ):
         found = result[key]
