@@ -83,6 +83,7 @@ class _Soak:
         self._stop = stop
         self._samples: list[Sample] = []
         self._restarted: list[str] = []
+        self._commit = commit()  # now: whoever goes on working here commits meanwhile
 
     async def run(self) -> dict[str, Any]:
         """Bring it up, keep it up, take the account."""
@@ -269,7 +270,7 @@ class _Soak:
         options = self._options
         result = {
             "at": began.isoformat(timespec="seconds"),
-            "commit": commit(),
+            "commit": self._commit,
             "minutes": round(measured["seconds"] / 60, 2),
             "alerts_per_s": options.alerts_per_s,
             "positions_per_s": options.positions_per_s,
