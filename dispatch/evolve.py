@@ -40,6 +40,11 @@ from xiaohe.dispatch.state import (
 ALERTS_NAMED_MAX = 100
 """Alerts that an incident names besides its first and its newest; all are in the events."""
 
+BY_HAND = f.Why(
+    rule=f.OPERATOR_RULE, candidates=(), fix_age_s=None, roads_version="", policy_version=""
+)
+"""What is kept of why a desk's order was given, once it has ended."""
+
 
 class Stamp(Struct, frozen=True):
     """When the decision was made, and when the input that caused it was received."""
@@ -126,6 +131,8 @@ def _remember(
 def put_incident(state: AreaState, incident: Incident) -> AreaState:
     """Keep an incident, and every look-up of the area that follows from it."""
     before = state.incidents.get(incident.incident_id)
+    if before is not None:
+        incident = _without_told(before, incident)
     holding, order_incident = state.holding, state.order_incident
     served_ms = state.served_ms
     if before is None or before.orders is not incident.orders:
@@ -163,6 +170,25 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
             else state.wanting
         ),
     )
+
+
+def _without_told(before: Incident, incident: Incident) -> Incident:
+    """Forget of orders that had ended before why they were given, and by which way.
+
+    An order is shown when it is given and when it ends. The topics keep what was shown; here it
+    would be most of what the incidents of a month take.
+    """
+    ended = {order.dispatch_id for order in before.orders if not order.is_open}
+    if not any(o.dispatch_id in ended and _terse(o) is not o for o in incident.orders):
+        return incident
+    orders = tuple(_terse(o) if o.dispatch_id in ended else o for o in incident.orders)
+    return revise(incident, orders=orders)
+
+
+def _terse(order: Order) -> Order:
+    """Give an order of which only that is still known of the choice whether a desk made it."""
+    why = BY_HAND if order.is_by_hand else None
+    return order if (order.route, order.why) == ((), why) else revise(order, route=(), why=why)
 
 
 def served_after(

@@ -494,11 +494,9 @@ class AreaEngine:
             self._views.roster_changed(member, raw, raw.timestamp_ms)
         self._retry_early()
 
-    def roster_refused(self, raw: Raw, bad: BadInput) -> None:
-        """Publish the dead letter of a bad roster record with the next tick."""
-        letter = self._letter(raw, bad.reason, bad.detail, raw.timestamp_ms, bad.index)
-        record = Record(cause=self._cause(raw), at_ms=raw.timestamp_ms, dead_letter=letter)
-        self._untold.append(letter_publication(record, self._shared.topic_names))
+    def tell(self, publications: Iterable[Publication]) -> None:
+        """Publish with the next tick what was not decided here."""
+        self._untold.extend(publications)
 
     def _is_mine(self, area_id: str) -> bool:
         return partition_of(area_id.encode(), self._shared.partitions) == self._partition
@@ -570,6 +568,15 @@ def _parts(rows: Iterable[bytes | None]) -> Iterator[SnapshotPart | None]:
             lines.append(row)
             size += len(row) + 1
     yield SnapshotPart(b"\n".join(lines), last=True)
+
+
+def roster_letter(raw: Raw, bad: BadInput, shared: Shared) -> Publication:
+    """Make the dead letter of a bad roster record. It holds personal fields: no head is shown."""
+    at_ms = raw.timestamp_ms
+    cause = Cause(shared.topic_names[raw.topic], raw.partition, raw.offset)
+    letter = dead_letter(cause, bad.index, bad.reason, bad.detail, raw.value, at_ms)
+    record = Record(cause=cause, at_ms=at_ms, dead_letter=letter)
+    return letter_publication(record, shared.topic_names)
 
 
 def _area_of_key(key: bytes | None) -> str | None:

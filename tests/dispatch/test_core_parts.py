@@ -1,11 +1,13 @@
 """The parts that the rules stand on: life cycles, policy, snapshots, identifiers."""
 
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 
 from tests.dispatch.town import NOON_MS, POLICY, Town
 from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.decide import fold
 from xiaohe.dispatch.ids import aid_alert_id_of, alarm_alert_id_of, incident_id_of
 from xiaohe.dispatch.inputs import Fix
 from xiaohe.dispatch.lifecycle import (
@@ -171,6 +173,25 @@ def test_a_snapshot_gives_the_same_state_and_the_same_bytes() -> None:
     again = from_rows(lines)
     assert again == states
     assert list(rows(again)) == lines
+
+
+def test_of_an_order_that_has_ended_the_search_for_it_is_not_kept() -> None:
+    """The topics have it; whose order a desk gave is still known, and the state is the same
+    from the log and from a snapshot."""
+    town = Town("member at post\nm1 b -\nm2 c f")
+    town.alert("a1", at="a")
+    incident_id = town.opened[0]
+    town.desk("dispatch", incident_id=incident_id, member_id="m2")
+    town.member("m1").accepts()
+    assert len(town.why("m1").candidates) > 1
+    assert town.orders()[0].route
+    town.member("m1").completes()
+    town.desk("return_visit", incident_id=incident_id)
+    first, by_hand = town.orders()
+    assert (first.route, first.why) == ((), None)
+    assert (by_hand.route, by_hand.is_by_hand) == ((), True)
+    assert reduce(fold, town.decisions, town.began) == town.state
+    assert from_rows(rows({"town": town.state})) == {"town": town.state}
 
 
 def test_what_is_older_than_the_topics_retention_is_left_out() -> None:
