@@ -7,7 +7,7 @@ never given an area that it could not decide for.
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from xiaohe.geo.warming import warm_up
 from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.bad_input import BadInput
 from xiaohe.streams.codec import Gone, decode_roster
-from xiaohe.streams.engine import AreaEngine, Shared
-from xiaohe.streams.ports import Core, Raw
+from xiaohe.streams.engine import AreaEngine, Shared, roster_letter
+from xiaohe.streams.ports import Core, Publication, Raw
 from xiaohe.streams.roads_watch import RoadsWatch
 from xiaohe.streams.roster_reader import RosterReader
 from xiaohe.streams.worker import Worker, run_worker
@@ -38,11 +38,16 @@ ROSTER = "roster"
 GC_ALLOCATIONS = 20_000
 """New containers before the youngest of them are looked through: some hundred decisions' worth."""
 
-BAD_ENTRIES_MAX = 10_000
-"""Bad roster entries kept for whoever is to tell of them: a whole roster of a large city."""
-
 TELLS_OF_ROSTER = 0
 """The partition whose owner publishes the dead letters of the roster, which is no area topic."""
+
+BAD_ENTRIES_MAX = 10_000
+"""Dead letters of the roster that a worker keeps, some 10 MB, while it does not own that partition
+and so cannot tell whether they were published: a whole roster of a large city. Of more the oldest
+are left to the owner, who has read them as well."""
+
+
+Owned = Callable[[frozenset[int], Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Service:
         self.roster = Roster()
         self._engines: dict[int, AreaEngine] = {}
         self._loaded = False
-        self._bad: deque[tuple[Raw, BadInput]] = deque(maxlen=BAD_ENTRIES_MAX)
+        self._untold: deque[Publication] = deque(maxlen=BAD_ENTRIES_MAX)
         topics = settings.topics
         # Begun before the file is read, so that no change between is missed.
         self.roads_watch = RoadsWatch(settings.roads, settings.speed, self.on_roads)
@@ -96,6 +101,10 @@ class Service:
         self._engines[partition] = engine
         self._tell_bad_entries()
         return engine
+
+    def own(self, partitions: frozenset[int]) -> None:
+        """Let go of the engines of partitions that others have now."""
+        self._engines = {p: engine for p, engine in self._engines.items() if p in partitions}
 
     def on_roster(self, raw: Raw) -> None:
         """Take a record of the roster topic; a bad one changes nothing and is dead-lettered."""
@@ -130,9 +139,9 @@ class Service:
         self._refuse(raw, BadInput(Reason.FAILED_REPEATEDLY, "the entry cannot be put to use"))
 
     def _refuse(self, raw: Raw, bad: BadInput) -> None:
-        if len(self._bad) == BAD_ENTRIES_MAX:
-            _log.critical("bad_roster_entry_not_told", page=True, offset=self._bad[0][0].offset)
-        self._bad.append((raw, bad))
+        if len(self._untold) == self._untold.maxlen:
+            _log.critical("bad_roster_entry_not_told", page=True)  # the first that waits
+        self._untold.append(roster_letter(raw, bad, self.shared))
         self._tell_bad_entries()
 
     def roster_loaded(self) -> None:
@@ -143,9 +152,8 @@ class Service:
         """Every worker reads the whole roster; the one with the first partition tells of it."""
         teller = self._engines.get(TELLS_OF_ROSTER)
         if teller is not None:
-            for raw, bad in self._bad:
-                teller.roster_refused(raw, bad)
-            self._bad.clear()
+            teller.tell(self._untold)
+            self._untold.clear()
 
 
 def _policy(settings: ServiceSettings) -> Policy:
@@ -162,15 +170,21 @@ class _ServiceWorker(Worker):
         self,
         service: Service,
         settings: ServiceSettings,
-        on_owned: Callable[[frozenset[int]], None],
+        on_owned: Owned,
     ) -> None:
         super().__init__(
             settings.worker,
             settings.topics,
             service.make_core,
-            on_owned=lambda: on_owned(frozenset(lane.partition for lane in self.lanes.lanes)),
+            on_owned=self._tell_owned,
         )
         self._service = service
+        self._tell = on_owned
+
+    def _tell_owned(self) -> None:
+        partitions = frozenset(lane.partition for lane in self.lanes.lanes)
+        self._service.own(partitions)
+        self._tell(partitions, self.lanes.took_ms)
 
     async def run(self) -> BaseException | None:
         """Read the roster, then work; see ``Worker.run``."""
@@ -205,11 +219,12 @@ class _ServiceWorker(Worker):
             self._end(fault)
 
 
-def run_service(settings: ServiceSettings, on_owned: Callable[[frozenset[int]], None]) -> int:
+def run_service(settings: ServiceSettings, on_owned: Owned) -> int:
     """Run one worker until SIGTERM or SIGINT; give its exit status.
 
-    ``on_owned`` is told the partitions whenever they have been taken over. Raises what ``Service``
-    raises where the worker cannot begin.
+    ``on_owned`` is told the partitions whenever they have been taken over, and how many ms each
+    stage of that took for the slowest of those that are new. Raises what ``Service`` raises where
+    the worker cannot begin.
     """
     service = Service(settings)
     # Map and modules live as long as the process: a full collection that walks them all stops the

@@ -281,7 +281,7 @@ async def test_without_policy_and_roster_the_incident_opens_barely(ward):
 
     class NoPolicy:
         def __getattr__(self, name: str) -> Any:
-            if name in {"areas", "mode_of", "version", "keep_heads"}:
+            if name in {"areas", "mode_of", "version", "keep_heads", "fix_s_max"}:
                 return getattr(real, name)
             raise ZeroDivisionError(name)
 
@@ -443,7 +443,7 @@ def test_bad_roster_entries_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPa
     with capture_logs() as logs:
         for offset in range(12):
             here.on_roster(Raw("roster", 0, offset, NOON_MS, b"x", b"{"))
-    assert [log["offset"] for log in logs if log.get("page")] == [0, 1]
+    assert len([log for log in logs if log.get("page")]) == 2
     engine = here.make_core(0)
     assert len([p for p in engine.tick(NOON_MS, 1) if p.topic == "dead_letters"]) == 10
 
