@@ -45,6 +45,7 @@ class Folding:
         self._snapshot = SnapshotReader(keep=True)
         self._held: list[tuple[Entry | None, LogRecord]] | None = None
         self._snapshot_offset = NO_SNAPSHOT
+        self._start_epoch = NO_EPOCH
         self._damaged_epoch = NO_EPOCH
         self._owed: list[tuple[int, tuple[Publication, ...]]] = []
         self.epoch = NO_EPOCH
@@ -148,7 +149,10 @@ class Folding:
 
     def _feed_snapshot(self, entry: SnapshotPiece, record: LogRecord) -> None:
         starting = self.epoch == NO_EPOCH  # the fold begins at this snapshot
-        if not starting and (entry.epoch != self.epoch or entry.seq > self.seq):
+        if starting and self._start_epoch == NO_EPOCH:
+            self._start_epoch = entry.epoch  # a former owner's piece may lie between its own
+        of_owner = entry.epoch == (self._start_epoch if starting else self.epoch)
+        if not of_owner or (not starting and entry.seq > self.seq):
             self._ignore(entry, record)
             return
         if entry.index == 0:
