@@ -20,6 +20,7 @@ from xiaohe.geo.network import Network
 from xiaohe.geo.projection import Projection
 from xiaohe.geo.roads import LonLat, RoadPiece
 from xiaohe.geo.snap import Snapper
+from xiaohe.topics import Topics, load_topics
 
 START_MS: Final = parse_rfc3339("2030-01-07T04:00:00Z")
 """When every run begins: noon of a Monday in China."""
@@ -66,6 +67,12 @@ def city(speed: int) -> City:
         load_policy(_OVERLAY, base=_POLICY.read_bytes(), speed=speed),
         (_map(_pieces(), "city@1", speed), _map(changed, "city@2", speed)),
     )
+
+
+@cache
+def topics(partitions: int) -> Topics:
+    """Give the topics with so many partitions of area topics; read once a process."""
+    return load_topics(area_partitions=partitions)
 
 
 def _map(pieces: list[RoadPiece], version: str, speed: int) -> RoadMap:

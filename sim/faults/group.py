@@ -144,6 +144,8 @@ class Group:
             return
         self._rebalancing = False
         members = list(self._sessions)
+        if not members:
+            return
         self._chance.shuffle(members)
         hands: dict[Member, list[int]] = {member: [] for member in members}
         for partition in range(self._partitions):

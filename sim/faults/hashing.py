@@ -3,15 +3,15 @@
 from hashlib import sha256
 
 from xiaohe.dispatch.snapshot import rows
+from xiaohe.sim.faults import city
 from xiaohe.sim.faults.evidence import Evidence
-from xiaohe.topics import load_topics
 
 
 def hash_of(evidence: Evidence) -> str:
     """Give the SHA-256 of a run; the same run has the same on every machine."""
     found = sha256()
     topics = evidence.topics
-    for topic in sorted(each.id for each in load_topics(area_partitions=topics.partitions)):
+    for topic in sorted(each.id for each in city.topics(topics.partitions)):
         for raw in topics.read_all(topic):
             place = (raw.topic, raw.partition, raw.offset, raw.timestamp_ms, raw.headers)
             found.update(repr((place, raw.key, raw.value)).encode())

@@ -27,10 +27,9 @@ from xiaohe.sim.faults.loop import TrueClock, VirtualLoop, WorkerClock
 from xiaohe.sim.faults.mishaps import RESTARTS_MS, Mishaps
 from xiaohe.sim.faults.worker import PoisonError, Process, WatchedEngine
 from xiaohe.streams.codec import decode_roster
-from xiaohe.streams.engine import Shared
+from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.memory_log import MemoryTopics
 from xiaohe.streams.ports import INPUTS, Raw, Step
-from xiaohe.topics import load_topics
 
 GRACE_MS: Final = 60_000
 """How soon everything must be at rest once all faults are over: what is promised."""
@@ -40,6 +39,9 @@ CHECK_MS: Final = 1_000
 
 STEADY_CHECKS: Final = 3
 """It is at rest when it was so often in a row."""
+
+OVERDUE_MS: Final = 2_000
+"""A deadline is decided at once; a fetch and a barrier may take so long where nothing is wrong."""
 
 NODES_MAX: Final = 4
 GAP_SHARE: Final = 0.02
@@ -79,7 +81,7 @@ class World:
         self.loop = VirtualLoop(city.START_MS)
         self.loop.set_exception_handler(self._unforeseen)
         self._trace = trace
-        plan, topics = self.plan, load_topics(area_partitions=self.plan.partitions)
+        plan, topics = self.plan, city.topics(self.plan.partitions)
         counts = {topic.id: topic.partitions for topic in topics}
         self.topics = MemoryTopics(TrueClock(self.loop), plan.partitions, counts)
         self.broker = Broker()
@@ -377,15 +379,10 @@ class World:
             ]
             if not lane.clean:
                 found.append(f"partition {partition} is in a turn")
-            for state in engine.states().values():
-                found += [
-                    f"{incident.incident_id} has neither order nor reason"
-                    for incident in state.incidents.values()
-                    if incident.is_live
-                    and not incident.open_orders()
-                    and not incident.unfilled
-                    and not incident.is_attended
-                ]
+            due_ms = engine.next_due_ms()
+            if due_ms is not None and due_ms < self.loop.now_ms() - OVERDUE_MS:
+                found.append(f"partition {partition} has a deadline of {due_ms} undecided")
+            found += _undecided(engine)
         return found
 
     def _owner(self, partition: int) -> Process | None:
@@ -434,6 +431,17 @@ class World:
             task.cancel()
         self.loop.run_until_complete(_gone(tasks))
         self.loop.close()
+
+
+def _undecided(engine: AreaEngine) -> list[str]:
+    """Name the incidents that lack somebody, of which nobody was told why."""
+    return [
+        f"{incident_id} has neither order nor reason"
+        for state in engine.states().values()
+        for incident_id in sorted(state.wanting)
+        if not state.incidents[incident_id].open_orders()
+        and not state.incidents[incident_id].unfilled
+    ]
 
 
 async def _gone(tasks: set[asyncio.Task[Any]]) -> None:
