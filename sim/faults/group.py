@@ -32,6 +32,10 @@ class Member(Protocol):
         """Hear that the partitions are dealt anew."""
         ...
 
+    def told_unknown(self) -> None:
+        """Hear that the group has gone on without it."""
+        ...
+
 
 class _Session:
     __slots__ = ("joining", "seen_ms")
@@ -76,7 +80,7 @@ class Group:
         return await future
 
     def _join(self, member: Member, future: "asyncio.Future[list[int]]") -> None:
-        if member.link.dead:
+        if member.link.dead or future.done():
             return
         session = self._sessions.setdefault(member, _Session(self._now_ms()))
         session.seen_ms = self._now_ms()
@@ -127,7 +131,7 @@ class Group:
                 self._outsiders.remove(member)
                 # Between waking and the answer to its first heartbeat it goes on as before.
                 self._loop.later(self._chance.random() * 1500, member.link.hold,
-                                 member.told_to_rejoin)  # fmt: skip
+                                 member.told_unknown)  # fmt: skip
 
     def _rebalance(self) -> None:
         self._rebalancing = True

@@ -213,6 +213,7 @@ class Process:
         )  # fmt: skip
         self._feeds: dict[tuple[str, int], Feed] = {}
         self._rejoin = asyncio.Event()
+        self._joining = False
         self._main: asyncio.Task[None] | None = None
         self._roster_next = 0
         self._roster_read = False
@@ -258,7 +259,12 @@ class Process:
             self.die()
 
     def told_to_rejoin(self) -> None:
-        """Hear that the partitions are dealt anew."""
+        """Hear that the partitions are dealt anew; who is joining knows."""
+        if not self._joining:
+            self._rejoin.set()
+
+    def told_unknown(self) -> None:
+        """Hear that the group has gone on without it."""
         self._rejoin.set()
 
     async def _live(self) -> None:
@@ -268,7 +274,9 @@ class Process:
             self._leave_roster = self.around.follow(ROSTER, 0, self._roster_news)
             while self.alive:
                 self._rejoin.clear()
+                self._joining = True
                 partitions = await self._unless_rejoin(self.around.group.join(self))
+                self._joining = False
                 if partitions is not None:
                     await self._own(partitions)
         except asyncio.CancelledError:
