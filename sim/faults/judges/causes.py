@@ -12,13 +12,16 @@ from xiaohe.sim.faults.evidence import Place, Violation
 from xiaohe.sim.faults.judges.log_reading import Counted, LogReading
 from xiaohe.sim.faults.judges.reading import DECIDING, Reading
 from xiaohe.streams.inbox import CLOCK_SKEW_MS_MAX
-from xiaohe.streams.ports import POSITIONS, WAKEUPS
+from xiaohe.streams.ports import POSITIONS, WAKEUPS, Raw
+from xiaohe.streams.step_record import FIRST_RECEIPT, FORWARDING_MS_MAX
 
 RETRY: Final = "retry"
 """The one deadline that may be looked at early and often: it only asks again."""
 
 OVERDUE: Final = frozenset({"acceptance.overdue", "arrival.overdue", "backup.overdue"})
 """Events that are written once an incident, unless it is reopened."""
+
+OPENED: Final = "incident.opened"
 
 CLOSES: Final = "deadline.set"
 """The fact that sets a deadline, moves it, or takes it back."""
@@ -46,6 +49,34 @@ def every_decision_has_a_cause(reading: Reading) -> Iterator[Violation]:
                 told = "was decided before its own receipt"
             if told is not None:
                 yield Violation("S5", f"{where} {told}", each.at_ms)
+
+
+def windows_count_from_the_receipt(reading: Reading) -> Iterator[Violation]:
+    """An incident's windows count from when its alert was received, for the first time."""
+    for partition, log in reading.logs.items():
+        for each in log.counted:
+            raw = reading.input(each.topic, partition, each.offset)
+            if raw is None or not each.decision or each.topic == WAKEUPS:
+                continue
+            receipt_ms, said_ms = _first_receipt_ms(raw), int(each.decision["received_ms"])
+            opened_ms = [int(x["received_ms"]) for x in each.facts if x.get("type") == OPENED]
+            if each.record.get("dead_letter") is None and any(
+                ms != receipt_ms for ms in (said_ms, *opened_ms)
+            ):
+                told = f"was first received at {receipt_ms}, and counts from"
+                yield Violation(
+                    "S5",
+                    f"{_where(partition, each)} {told} {max((said_ms, *opened_ms))}",
+                    each.at_ms,
+                )
+
+
+def _first_receipt_ms(raw: Raw) -> int:
+    """Give when a record was received, by its header where it was sent on."""
+    sent_on = dict(raw.headers).get(FIRST_RECEIPT, b"")
+    if not sent_on.isdigit():
+        return raw.timestamp_ms
+    return max(raw.timestamp_ms - FORWARDING_MS_MAX, min(int(sent_on), raw.timestamp_ms))
 
 
 def time_runs_forward(reading: Reading) -> Iterator[Violation]:
@@ -94,7 +125,9 @@ def records_wait_for_earlier_deadlines(reading: Reading) -> Iterator[Violation]:
     """What was received after a deadline is decided after it."""
     for partition, folded in reading.folded.items():
         for each, due_ms in folded.hasty:
-            told = f"was decided while a deadline was open that fell due {each.received_ms - due_ms}"
+            told = (
+                f"was decided while a deadline was open that fell due {each.received_ms - due_ms}"
+            )
             yield Violation(
                 "S5", f"{_where(partition, each)} {told} ms before its receipt", each.at_ms
             )
@@ -197,6 +230,7 @@ def taken_of(log: LogReading, topic: str) -> int:
 
 RULES: tuple[Callable[[Reading], Iterator[Violation]], ...] = (
     every_decision_has_a_cause,
+    windows_count_from_the_receipt,
     time_runs_forward,
     deadlines_wait_for_what_was_received,
     records_wait_for_earlier_deadlines,

@@ -81,7 +81,9 @@ def _order(state: AreaState, world: World, fact: Ordered, at_ms: int) -> Iterato
     best = fit[0]
     worse = best.rank < mine.rank or best.time_s < mine.time_s - SAME_S
     if worse and not fact.why.together and not _hangs_on_a_breath(best, incident, at_ms):
-        told = f"{fact.member_id} goes ({_told(mine)}), and {best.member_id} ({_told(best)}) is first"
+        told = (
+            f"{fact.member_id} goes ({_told(mine)}), and {best.member_id} ({_told(best)}) is first"
+        )
         yield Violation("S6", f"{where}: {told}", at_ms)
 
 
@@ -211,7 +213,10 @@ def travel_s(
     for edge in range(network.edge_count):
         for layer in _layers(network, edge, start, goal, closed):
             graph.add_weighted_edges_from(
-                (((layer, a), (layer, b), time_s) for a, b, time_s in _arcs(network, edge, mode, (start, goal))),
+                (
+                    ((layer, a), (layer, b), time_s)
+                    for a, b, time_s in _arcs(network, edge, mode, (start, goal))
+                ),
                 weight="time_s",
             )
     for node in {node for _, node in graph.nodes}:

@@ -6,6 +6,7 @@ where they were. The roster topic says who they are, and the run which map was i
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import pairwise
 from math import cos, hypot, radians
 from typing import Any, Final, NamedTuple
 
@@ -20,14 +21,14 @@ AGREEING: Final = 3
 """So many fixes in a row that nobody could doubt are believed: a leap is, after the next one."""
 
 PLAUSIBLE_MPS: Final = 10.0
-"""Two fixes agree that are not farther from each other than this allows. Far below what the
-matcher calls a leap: what is not surely plain is not judged."""
+"""Two fixes agree that are not farther from each other than this allows, on a day as fast as the
+real one. Far below what the matcher calls a leap: what is not surely plain is not judged."""
 
 STANDING_M: Final = 30.0
 """Fixes agree that are no farther apart than this, however soon they follow one another."""
 
-FRESH_MS: Final = 100_000
-"""Fixes so much older than a decision may be too old for it (policy ``fix_s``, 120 s)."""
+FRESH_SHARE: Final = 0.8
+"""Fixes older than this share of the policy's ``fix_s`` may be too old for a decision."""
 
 ROUNDING_MS: Final = 150
 """An order states the age of a fix to 0.1 s."""
@@ -48,7 +49,8 @@ class Seen(NamedTuple):
 
 def candidates_are_where_they_were(reading: Reading) -> Iterator[Violation]:
     """No order takes a candidate to be where they were before fixes that had been taken."""
-    movers = _moved_house(reading)
+    movers, fresh_ms = _moved_house(reading), _fresh_ms(reading)
+    speed = reading.evidence.shared.roads.network.speed_factor
     for partition, log in reading.logs.items():
         orders = [each for each in log.counted if any(f.get("type") in ORDERED for f in each.facts)]
         if not orders:
@@ -57,50 +59,60 @@ def candidates_are_where_they_were(reading: Reading) -> Iterator[Violation]:
         for each in orders:
             for fact in each.facts:
                 if fact.get("type") in ORDERED and fact["why"].get("rule") != "operator":
-                    yield from _judged(each, fact, seen, movers)
+                    yield from _judged(each, fact, _Known(seen, movers, fresh_ms, speed))
 
 
-def _judged(
-    each: Counted,
-    fact: Mapping[str, Any],
-    seen: Mapping[tuple[str, str], list[Seen]],
-    movers: frozenset[str],
-) -> Iterator[Violation]:
+class _Known(NamedTuple):
+    """The fixes of everybody, who is not judged, and what a fix is worth."""
+
+    seen: Mapping[tuple[str, str], list[Seen]]
+    movers: frozenset[str]
+    fresh_ms: float
+    speed: float
+
+
+def _fresh_ms(reading: Reading) -> float:
+    rules = reading.evidence.shared.policy.rules(2, "peacetime", "", "")
+    return rules.fix_s * 1000 * FRESH_SHARE
+
+
+def _judged(each: Counted, fact: Mapping[str, Any], known: _Known) -> Iterator[Violation]:
     area_id = str(each.decision["area_id"])
     for candidate in fact["why"].get("candidates", ()):
         member_id = candidate["member_id"]
-        if member_id in movers or not candidate.get("trusted", True):
+        if member_id in known.movers or not candidate.get("trusted", True):
             continue
         if candidate.get("excluded") not in {None, "stale_fix"}:
             continue
-        newest = _surely(seen.get((area_id, member_id), ()), each)
+        newest = _surely(known, (area_id, member_id), each)
         if newest is None:
             continue
         age_s = candidate.get("fix_age_s")
         believed_ms = None if age_s is None else each.at_ms - round(age_s * 1000)
         if believed_ms is None or believed_ms < newest.fix_ms - ROUNDING_MS:
             told = "at their post" if believed_ms is None else f"where they were at {believed_ms}"
-            known = f"positions@{newest.offset} says where they were at {newest.fix_ms}"
-            what = f"{fact['dispatch_id']} takes {member_id} to be {told}; {known}"
+            newer = f"positions@{newest.offset} says where they were at {newest.fix_ms}"
+            what = f"{fact['dispatch_id']} takes {member_id} to be {told}; {newer}"
             yield Violation("S6", what, each.at_ms)
 
 
-def _surely(fixes: list[Seen] | tuple[Seen, ...], each: Counted) -> Seen | None:
+def _surely(known: _Known, who: tuple[str, str], each: Counted) -> Seen | None:
     """Give the newest fix that had been taken, if several before it agree with it."""
     taken = sorted(
-        (seen for seen in fixes if seen.offset < each.positions_next),
+        (seen for seen in known.seen.get(who, ()) if seen.offset < each.positions_next),
         key=lambda seen: (seen.fix_ms, seen.offset),
     )[-AGREEING:]
-    if len(taken) < AGREEING or each.at_ms - taken[0].fix_ms > FRESH_MS:
+    if len(taken) < AGREEING or each.at_ms - taken[0].fix_ms > known.fresh_ms:
         return None
-    agree = all(_agree(one, two) for one, two in zip(taken, taken[1:], strict=False))
+    agree = all(_agree(one, two, known.speed) for one, two in pairwise(taken))
     return taken[-1] if agree else None
 
 
-def _agree(one: Seen, two: Seen) -> bool:
+def _agree(one: Seen, two: Seen, speed: float) -> bool:
     east_m = (two.lon - one.lon) * METRES_PER_DEGREE * cos(radians(one.lat))
     north_m = (two.lat - one.lat) * METRES_PER_DEGREE
-    return hypot(east_m, north_m) <= STANDING_M + PLAUSIBLE_MPS * (two.fix_ms - one.fix_ms) / 1000
+    reach_m = PLAUSIBLE_MPS * speed * (two.fix_ms - one.fix_ms) / 1000
+    return hypot(east_m, north_m) <= STANDING_M + reach_m
 
 
 def _fixes(records: list[Raw]) -> dict[tuple[str, str], list[Seen]]:

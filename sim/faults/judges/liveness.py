@@ -67,7 +67,9 @@ def no_input_ends_workers_for_ever(reading: Reading) -> Iterator[Violation]:
     for place in sorted(failed.keys() | late.keys()):
         times = max(failed[place], late[place])
         if times > ATTEMPTS_MAX:
-            yield Violation("L2", f"{_where(place)} ended {times} workers; {ATTEMPTS_MAX} are enough")
+            yield Violation(
+                "L2", f"{_where(place)} ended {times} workers; {ATTEMPTS_MAX} are enough"
+            )
 
 
 def poison_is_set_aside(reading: Reading) -> Iterator[Violation]:

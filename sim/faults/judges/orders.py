@@ -44,7 +44,9 @@ def one_open_order_a_member(reading: Reading) -> Iterator[Violation]:
                 del open_orders[who]
             continue
         if held is not None:
-            told = f"{who[1]} is ordered ({dispatch_id}) while {held} is open to whoever reads along"
+            told = (
+                f"{who[1]} is ordered ({dispatch_id}) while {held} is open to whoever reads along"
+            )
             yield Violation("S2", f"{output.where}: {told}", output.raw.timestamp_ms)
         open_orders[who] = dispatch_id
 

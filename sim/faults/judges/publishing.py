@@ -1,4 +1,4 @@
-"""What is published is what was decided: nothing else (S5), all of it (S8), and always the same (S4).
+"""What is published is what was decided: nothing else (S5), all of it (S8), always the same (S4).
 
 Sequences of incident-events are unbroken, copies differ in nothing but the epoch, and every
 refusal has its dead letter.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from xiaohe.sim.faults.evidence import Place, Violation
-from xiaohe.sim.faults.judges.reading import DECIDING, Output, Reading, output_of
+from xiaohe.sim.faults.judges.reading import DECIDING, Output, Reading
 from xiaohe.streams.ports import INPUTS, POSITIONS, Publication, Raw
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def everything_decided_is_published(reading: Reading) -> Iterator[Violation]:
         (topic, output.ce) for topic in DECIDED_TOPICS for output in reading.outputs(topic)
     } | {("dead_letters", output.ce) for output in reading.outputs("dead_letters")}
     sent = {
-        (topic, raw.key, raw.value) for topic in INPUTS for raw in reading.evidence.topics.read_all(topic)
+        (topic, raw.key, raw.value)
+        for topic in INPUTS
+        for raw in reading.evidence.topics.read_all(topic)
     }
     for decided, publications in _all_published(reading):
         for each in publications:
@@ -63,7 +65,9 @@ def everything_decided_is_published(reading: Reading) -> Iterator[Violation]:
             else:
                 there = (each.topic, _ce(each)) in shown
             if not there:
-                told = f"{_name(each)} follows from decision {decided.seq} and is not on {each.topic}"
+                told = (
+                    f"{_name(each)} follows from decision {decided.seq} and is not on {each.topic}"
+                )
                 yield Violation("S8", told, decided.at_ms)
 
 
@@ -139,7 +143,9 @@ def refusals_have_one_dead_letter(reading: Reading) -> Iterator[Violation]:
             if letter is not None:
                 due[_letter_id(letter)] = where
             elif each.decision.get("refusal"):
-                told = f"was refused ({each.decision['refusal'].get('reason')}), without a dead letter"
+                told = (
+                    f"was refused ({each.decision['refusal'].get('reason')}), without a dead letter"
+                )
                 yield Violation("S8", f"{where} {told}", each.at_ms)
     shown = {each.ce_id: each for each in reading.outputs("dead_letters")}
     for ce_id, where in sorted(due.items()):
@@ -232,5 +238,3 @@ RULES: tuple[Callable[[Reading], Iterator[Violation]], ...] = (
     refusals_have_one_dead_letter,
     unreadable_inputs_are_refused,
 )
-
-__all__ = ["RULES", "letter_places", "output_of"]

@@ -138,4 +138,3 @@ def _consumed(outputs: list[Output]) -> Iterator[Output]:
         if each.ce not in seen:
             seen.add(each.ce)
             yield each
-

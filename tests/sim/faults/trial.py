@@ -83,7 +83,9 @@ class Trial:
         if value["state"] != "ordered":
             return
         wait_ms = self.chance.randrange(2_000, 40_000)
-        answers = self.chance.choice([["accept", "arrive", "complete"], ["decline"], ["accept"], []])
+        answers = self.chance.choice(
+            [["accept", "arrive", "complete"], ["decline"], ["accept"], []]
+        )
         for n, action in enumerate(answers):
             at_ms = self.clock.now_ms() + wait_ms + n * 30_000
             self.clock.call_at(at_ms, self._says(action, value["dispatch_id"], value["member_id"]))
@@ -109,12 +111,16 @@ class Trial:
         await self.start()
         for moment in range(MOMENTS):
             fixes = [
-                self.station.fix_value(m, self.chance.choice("ab"), fix_time=rfc3339(self.clock.now_ms()), accuracy_m=5)
+                self.station.fix_value(
+                    m, self.chance.choice("ab"), fix_time=rfc3339(self.clock.now_ms()), accuracy_m=5
+                )
                 for m in ("m1", "m2", "m3")
             ]
             self.send("positions", {"area_id": AREA, "batch": fixes})
             if self.chance.random() < 0.4:
-                self.alert(f"a{moment}", self.chance.choice("abcdef"), priority=self.chance.randint(1, 4))
+                self.alert(
+                    f"a{moment}", self.chance.choice("abcdef"), priority=self.chance.randint(1, 4)
+                )
             if self.chance.random() < 0.1:
                 self.send("alerts", b"[")
             await self.pass_time(MOMENT_MS)
