@@ -122,7 +122,7 @@ def _difference(one: AreaState, two: AreaState) -> Difference | None:
             return f"{incident_id} {found[0]}".strip(), found[1], found[2]
     for name in AreaState.__dataclass_fields__:
         mine, other = getattr(one, name), getattr(two, name)
-        if mine != other:
+        if not mine == other:  # noqa: SIM201 - rpds maps that are equal are unequal as well
             return name, _short(mine), _short(other)
     return None
 

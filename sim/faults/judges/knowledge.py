@@ -15,7 +15,7 @@ import orjson
 from xiaohe.sim.faults.evidence import Violation
 from xiaohe.sim.faults.judges.log_reading import Counted
 from xiaohe.sim.faults.judges.reading import Reading
-from xiaohe.streams.ports import Raw
+from xiaohe.streams.ports import POSITIONS, Raw
 
 AGREEING: Final = 3
 """So many fixes in a row that nobody could doubt are believed: a leap is, after the next one."""
@@ -55,7 +55,7 @@ def candidates_are_where_they_were(reading: Reading) -> Iterator[Violation]:
         orders = [each for each in log.counted if any(f.get("type") in ORDERED for f in each.facts)]
         if not orders:
             continue
-        seen = _fixes(reading.evidence.topics.read("positions", partition))
+        seen = _fixes(reading.evidence.topics.read(POSITIONS, partition))
         for each in orders:
             for fact in each.facts:
                 if fact.get("type") in ORDERED and fact["why"].get("rule") != "operator":
@@ -98,8 +98,10 @@ def _judged(each: Counted, fact: Mapping[str, Any], known: _Known) -> Iterator[V
 
 def _surely(known: _Known, who: tuple[str, str], each: Counted) -> Seen | None:
     """Give the newest fix that had been taken, if several before it agree with it."""
+    # Of the record that is being decided itself it is not known how far it was.
+    end = each.offset if each.topic == POSITIONS else each.positions_next
     taken = sorted(
-        (seen for seen in known.seen.get(who, ()) if seen.offset < each.positions_next),
+        (seen for seen in known.seen.get(who, ()) if seen.offset < end),
         key=lambda seen: (seen.fix_ms, seen.offset),
     )[-AGREEING:]
     if len(taken) < AGREEING or each.at_ms - taken[0].fix_ms > known.fresh_ms:

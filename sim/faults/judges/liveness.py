@@ -19,8 +19,7 @@ def _is_healed(reading: Reading) -> bool:
 
 def every_live_incident_goes_on(reading: Reading) -> Iterator[Violation]:
     """Somebody is ordered to it, or something falls due; and nothing is long overdue."""
-    if not _is_healed(reading):
-        return
+    healed = _is_healed(reading)
     for folded in reading.folded.values():
         for area_id, state in folded.engine.states().items():
             for incident in state.incidents.values():
@@ -32,7 +31,7 @@ def every_live_incident_goes_on(reading: Reading) -> Iterator[Violation]:
                     yield Violation("L1", f"{where} is {incident.state}, {told}")
                 for deadline in incident.deadlines:
                     late_ms = reading.evidence.ended_ms - deadline.due_ms
-                    if late_ms >= GRACE_MS:
+                    if healed and late_ms >= GRACE_MS:
                         told = f"deadline {deadline.name} is overdue by {late_ms / 1000:.0f} s"
                         yield Violation("L1", f"{where}: {told}, and undecided")
 
@@ -75,7 +74,7 @@ def no_input_ends_workers_for_ever(reading: Reading) -> Iterator[Violation]:
 def poison_is_set_aside(reading: Reading) -> Iterator[Violation]:
     """What the core fails on becomes a recorded failure and a dead letter; nothing else does."""
     aside = letter_places(reading, FAILED_REPEATEDLY)
-    poison = reading.evidence.poison
+    poison, stumbling = reading.evidence.poison, reading.evidence.stumbling
     careful = {
         Place(trace.topic, partition, trace.offset)
         for partition, log in reading.logs.items()
@@ -86,14 +85,15 @@ def poison_is_set_aside(reading: Reading) -> Iterator[Violation]:
         raw = reading.input(*place)
         if raw is not None and raw.timestamp_ms <= reading.settled_ms:
             yield Violation("L2", f"{_where(place)} cannot be decided, and was not set aside")
-    for place in sorted(aside - poison - careful):
+    for place in sorted(aside - poison - stumbling - careful):
         yield Violation("L2", f"{_where(place)} was set aside, and nothing is wrong with it")
 
 
 def nobody_ends_of_a_fault_of_their_own(reading: Reading) -> Iterator[Violation]:
     """The core fails on nothing but what it was made to fail on."""
+    expected = reading.evidence.poison | reading.evidence.stumbling
     for each in reading.evidence.ended:
-        if each.input is not None and each.input not in reading.evidence.poison:
+        if each.input is not None and each.input not in expected:
             told = f"{each.worker} ended on {_where(each.input)}: {each.error}"
             yield Violation("L2", told, each.at_ms)
 
