@@ -528,6 +528,10 @@ class AreaEngine:
         """Give the folded state of every area, for status pages and checks."""
         return {area_id: area.state for area_id, area in self._areas.items()}
 
+    def worlds(self) -> Mapping[str, World]:
+        """Give what is known of every area without being recorded, for checks."""
+        return {area_id: area.world for area_id, area in self._areas.items()}
+
 
 def _area_of_key(key: bytes | None) -> str | None:
     """Give the area that a bad record was for, where its key names one."""
