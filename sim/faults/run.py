@@ -11,16 +11,16 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-import orjson
-from msgspec import Struct
-
+import msgspec
+from xiaohe.dispatch.decide import Decision
 from xiaohe.dispatch.roster import Roster
+from xiaohe.dispatch.state import AreaState
 from xiaohe.sim.faults import city
 from xiaohe.sim.faults.clients import Desk, Gateway, People, Sender, Sources
-from xiaohe.sim.faults.evidence import Ended, Evidence, Place
+from xiaohe.sim.faults.evidence import Ended, Evidence, Place, Violation
 from xiaohe.sim.faults.faults import Kind, Plan, draw_plan
 from xiaohe.sim.faults.group import Group
-from xiaohe.sim.faults.hashing import hash_of
+from xiaohe.sim.faults.judges import choice
 from xiaohe.sim.faults.link import Broker, Link
 from xiaohe.sim.faults.log import Peaks
 from xiaohe.sim.faults.loop import TrueClock, VirtualLoop, WorkerClock
@@ -30,6 +30,7 @@ from xiaohe.streams.codec import decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.memory_log import MemoryTopics
 from xiaohe.streams.ports import INPUTS, Raw, Step
+from xiaohe.streams.step_record import Record
 
 GRACE_MS: Final = 60_000
 """How soon everything must be at rest once all faults are over: what is promised."""
@@ -46,8 +47,16 @@ OVERDUE_MS: Final = 2_000
 NODES_MAX: Final = 4
 GAP_SHARE: Final = 0.02
 POISON_SHARE: Final = 0.03
+ONCE, ALWAYS = 1, 1_000_000
+"""How often the core is made to fail on an input."""
+
 SEEN_SHARE: Final = 0.01
 """Decisions of which the choice is worked out again by a judge."""
+
+
+EXPECTED_ENDS: Final = ("InputFailedError", "FencedError", "UnansweredError")
+"""For what a worker may leave: an input that fails, another owner, a broker that does not answer.
+"""
 
 
 class Node:
@@ -97,9 +106,10 @@ class World:
         self.peaks = Peaks()
         self.healed = False
         self.ended_list: list[Ended] = []
-        self.strange: list[str] = []
+        self.violations: list[Violation] = []
         self.left: list[str] = []
         self.poison: dict[Place, int] = {}
+        self.stumbling: set[Place] = set()
         self._followers: dict[tuple[str, int], list[Callable[[], None]]] = defaultdict(list)
         for topic in (*INPUTS, "roster"):
             self.topics.listen(topic, self._tell)
@@ -141,7 +151,11 @@ class World:
     def _unforeseen(self, _: object, context: Mapping[str, Any]) -> None:
         error = context.get("exception")
         if error is not None and "never retrieved" not in context["message"]:
-            self.strange.append(f"{context['message']}: {error!r}")
+            self.wrong("run", f"{context['message']}: {error!r}")
+
+    def wrong(self, rule: str, what: str) -> None:
+        """Note what must not be, and is seen while the run goes on."""
+        self.violations.append(Violation(rule, what, self.loop.now_ms()))
 
     def _tell(self, raw: Raw) -> None:
         for follower in tuple(self._followers.get((raw.topic, raw.partition), ())):
@@ -181,11 +195,13 @@ class World:
         left = self.poison.get(place)
         if left is None and not self.healed and not raw.replayed:
             if self.chance() < self.plan.rate(Kind.POISON) * POISON_SHARE:
-                left = self._random.choice((1, 1_000_000))
+                left = self._random.choice((ONCE, ALWAYS))
                 self.plan.note(Kind.POISON)
             else:
                 left = 0
             self.poison[place] = left
+            if left == ONCE:
+                self.stumbling.add(place)
         if left:
             self.poison[place] = left - 1
             raise PoisonError(f"made to fail on {place}")
@@ -195,9 +211,22 @@ class World:
         return not raw.replayed and self.chance() < SEEN_SHARE
 
     def decided(
-        self, engine: WatchedEngine, raw: Raw, before: object, steps: Sequence[Step]
+        self, engine: WatchedEngine, raw: Raw, before: Mapping[str, AreaState], steps: Sequence[Step]
     ) -> None:
-        """Look at a decision that was drawn for it."""
+        """Have the choices of a decision that was drawn for it made again."""
+        for step in steps[:1]:
+            decision = msgspec.convert(step.record, Record).decision
+            if decision is not None:
+                self._judge_choice(engine, raw, before, decision)
+
+    def _judge_choice(
+        self, engine: WatchedEngine, raw: Raw, before: Mapping[str, AreaState], decision: Decision
+    ) -> None:
+        state = before.get(decision.area_id)
+        if state is None:
+            state = AreaState(decision.area_id, self.shared.policy.mode_of(decision.area_id))
+        received = engine.received_as(raw, decision)
+        self.violations += choice.check(state, engine.world_of(decision.area_id), received, decision)
 
     def ended(self, process: Process, error: BaseException) -> None:
         """Hear that a process has ended by itself; whoever started it starts it again."""
@@ -207,6 +236,8 @@ class World:
         self.trace(f"{process}: ends: {what}")
         at_ms = self.loop.now_ms()
         self.ended_list.append(Ended(at_ms, process.name, what, process.failing))
+        if not what.startswith(EXPECTED_ENDS) and process.failing is None:
+            self.wrong("L2", f"{process.name} ended by itself: {what}")
         self._restart_later(self._node_of(process))
 
     # --- what can be done to machines
@@ -222,9 +253,7 @@ class World:
         link = Link(self.loop, self.broker, self.plan, self._random)
         link.cut, link.faulty = node.cut, not self.healed
         self.trace(f"{node.name}: starts")
-        node.process = Process(
-            self, node.name, link, node.clock, self.shared, lambda log: log, lambda core: core
-        )
+        node.process = Process(self, node.name, link, node.clock, self.shared)
         node.process.start()
 
     def _restart_later(self, node: Node) -> None:
@@ -341,6 +370,8 @@ class World:
             await self._wait(CHECK_MS)
             self.left = self.unrest()
             steady = 0 if self.left else steady + 1
+        for each in self.left:
+            self.wrong("L1", f"not at rest {GRACE_MS / 1000:.0f} s after the last fault: {each}")
         return healed_ms
 
     async def _wait(self, for_ms: float) -> None:
@@ -416,6 +447,7 @@ class World:
             accepted=frozenset(self.people.accepted),
             unauthorised=frozenset(self.people.unauthorised),
             poison=frozenset(p for p, left in self.poison.items() if left),
+            stumbling=frozenset(self.stumbling),
             ended=tuple(self.ended_list),
             peaks=self.peaks.largest,
             healed_ms=healed_ms,
@@ -446,26 +478,3 @@ def _undecided(engine: AreaEngine) -> list[str]:
 
 async def _gone(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class Outcome(Struct, frozen=True):
-    """What came of one seed."""
-
-    seed: int
-    hash: str
-    simulated_ms: int
-    injected: Mapping[str, int]
-    unrest: tuple[str, ...]
-
-
-def run_seed(seed: int, trace: Callable[[int, str], None] | None = None) -> Outcome:
-    """Run one seed."""
-    world = World(seed, trace)
-    evidence = world.play()
-    return Outcome(
-        seed=seed,
-        hash=hash_of(evidence),
-        simulated_ms=evidence.ended_ms - city.START_MS,
-        injected={kind.name.lower(): n for kind, n in sorted(world.plan.injected.items(), key=lambda e: e[0].name)},
-        unrest=(*world.left, *world.strange),
-    )

@@ -6,13 +6,16 @@ product's own putting together; the order of things here is theirs.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
+from xiaohe.dispatch.decide import Decision
+from xiaohe.dispatch.inputs import Fix, Received
 from xiaohe.dispatch.roster import Roster
-from xiaohe.dispatch.world import RoadMap
+from xiaohe.dispatch.state import AreaState
+from xiaohe.dispatch.world import RoadMap, World
 from xiaohe.sim.faults.evidence import Place
 from xiaohe.sim.faults.faults import Kind, Plan
 from xiaohe.sim.faults.group import Group
@@ -25,7 +28,7 @@ from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.lane import INBOX_HIGH, Flow
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.memory_log import MemoryTopics
-from xiaohe.streams.ports import INPUTS, Core, Log, Publication, Raw, Step
+from xiaohe.streams.ports import INPUTS, POSITIONS, Core, Publication, Raw, Step
 
 ROSTER: Final = "roster"
 FETCH_RECORDS: Final = 50
@@ -61,7 +64,7 @@ class Surroundings(Protocol):
         """Raise PoisonError where the core is to fail on an input."""
         ...
 
-    def decided(self, engine: "WatchedEngine", raw: Raw, before: object, steps: Sequence[Step]) -> None:  # fmt: skip
+    def decided(self, engine: "WatchedEngine", raw: Raw, before: Mapping[str, AreaState], steps: Sequence[Step]) -> None:  # fmt: skip
         """Look at a decision that was drawn for it."""
         ...
 
@@ -104,6 +107,18 @@ class WatchedEngine(AreaEngine):
         publications = super().fold(record, epoch)
         self._process.around.gap(self._process, "folded")
         return publications
+
+
+    def world_of(self, area_id: str) -> World:
+        """Give the world as this area's decisions see it."""
+        return self._area(area_id).world
+
+    def received_as(self, raw: Raw, decision: Decision) -> Received:
+        """Give the input as the rules had it; of positions only the receipt is told."""
+        if raw.topic != POSITIONS:
+            return self._received(raw)
+        nowhere = Fix(lon=0.0, lat=0.0, fix_ms=decision.received_ms)
+        return Received(self._cause(raw), decision.area_id, decision.received_ms, nowhere)
 
 
 class Feed:
@@ -191,8 +206,6 @@ class Process:
         link: Link,
         clock: WorkerClock,
         shared: Shared,
-        wrap_log: Callable[[Log], Log],
-        wrap_core: Callable[[AreaEngine], Core],
     ) -> None:
         self.around = around
         self.name = name
@@ -202,13 +215,12 @@ class Process:
         self.shared = replace(shared, roster=self.roster)
         self.failing: Place | None = None
         self.engines: dict[int, WatchedEngine] = {}
-        self._wrap_core = wrap_core
         log = SimLog(
             around.topics, link, name, around.plan, partial(around.gap, self), around.peaks,
             around.chance,
         )  # fmt: skip
         self.lanes = Lanes(
-            self._make_core, wrap_log(log), clock, self._make_flow, self._failed,
+            self._make_core, log, clock, self._make_flow, self._failed,
             around.plan.snapshot_records,
         )  # fmt: skip
         self._feeds: dict[tuple[str, int], Feed] = {}
@@ -318,7 +330,7 @@ class Process:
 
     def _make_core(self, partition: int) -> Core:
         engine = self.engines[partition] = WatchedEngine(partition, self.shared, self)
-        return self._wrap_core(engine)
+        return engine
 
     def _make_flow(self, partition: int) -> Flow:
         def pause(topic: str) -> None:
