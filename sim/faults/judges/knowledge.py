@@ -91,10 +91,14 @@ def the_first_of_those_compared_goes(reading: Reading) -> Iterator[Violation]:
     rules = reading.evidence.shared.policy
     for log in reading.logs.values():
         for each in log.counted:
+            gone: set[str] = set()
             for fact in each.facts:
                 if fact.get("type") not in ORDERED or fact["why"].get("rule") == "operator":
                     continue
-                may_go = [c for c in fact["why"]["candidates"] if c.get("excluded") is None]
+                # Several who are wanted at once may be found by one search.
+                found = (c for c in fact["why"]["candidates"] if c["member_id"] not in gone)
+                may_go = [c for c in found if c.get("excluded") is None]
+                gone.add(fact["member_id"])
                 if not fact["why"].get("together"):
                     yield from _first_goes(each, fact, may_go)
                 fix_s = rules.rules(2, "peacetime", "", str(each.decision["area_id"])).fix_s

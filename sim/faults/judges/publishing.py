@@ -174,7 +174,7 @@ def unreadable_inputs_are_refused(reading: Reading) -> Iterator[Violation]:
 
 
 def answers_about_no_order_are_refused(reading: Reading) -> Iterator[Violation]:
-    """An answer that names an order that there never was has a dead letter, if it is heard first."""
+    """An answer that names an order which there never was has a dead letter, heard at first."""
     orders = {
         str(fact["dispatch_id"])
         for log in reading.logs.values()
