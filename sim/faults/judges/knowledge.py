@@ -76,6 +76,62 @@ def _fresh_ms(reading: Reading) -> float:
     return rules.fix_s * 1000 * FRESH_SHARE
 
 
+RANKS: Final = {"owner": 0, "team": 1, "nearest": 2, "mutual_aid": 2}
+"""Which rule comes before which."""
+
+SAME_S: Final = 0.05
+"""Seconds by which a recorded time may be another than the one that was compared."""
+
+
+def the_first_of_those_compared_goes(reading: Reading) -> Iterator[Violation]:
+    """By its own record an order is given to the first: owner, squad, nearest; none too old.
+
+    Orders that several incidents made together, or a desk, are not given by this order.
+    """
+    rules = reading.evidence.shared.policy
+    for log in reading.logs.values():
+        for each in log.counted:
+            gone: set[str] = set()
+            for fact in each.facts:
+                if fact.get("type") not in ORDERED or fact["why"].get("rule") == "operator":
+                    continue
+                # Several who are wanted at once may be found by one search.
+                found = (c for c in fact["why"]["candidates"] if c["member_id"] not in gone)
+                may_go = [c for c in found if c.get("excluded") is None]
+                gone.add(fact["member_id"])
+                if not fact["why"].get("together"):
+                    yield from _first_goes(each, fact, may_go)
+                fix_s = rules.rules(2, "peacetime", "", str(each.decision["area_id"])).fix_s
+                for candidate in may_go:
+                    age_s = candidate.get("fix_age_s")
+                    if (
+                        age_s is not None
+                        and not candidate.get("at_post")
+                        and age_s > fix_s + SAME_S
+                    ):
+                        told = (
+                            f"{candidate['member_id']} is taken to be where they were {age_s} s ago"
+                        )
+                        yield Violation("S6", f"{fact['dispatch_id']}: {told}", each.at_ms)
+
+
+def _first_goes(
+    each: Counted, fact: Mapping[str, Any], may_go: list[dict[str, Any]]
+) -> Iterator[Violation]:
+    ranked = {
+        c["member_id"]: (RANKS.get(str(c.get("rule")), len(RANKS)), c["eta_s"])
+        for c in may_go
+        if c.get("eta_s") is not None
+    }
+    mine = ranked.get(fact["member_id"])
+    for member_id, other in sorted(ranked.items()):
+        if mine is None or other[0] < mine[0] or (other[0] == mine[0] and other[1] < mine[1]):
+            how = "is not among those who may go" if mine is None else f"goes as {mine}"
+            told = f"{fact['member_id']} {how}, and {member_id} could as {other}"
+            yield Violation("S6", f"{fact['dispatch_id']}: {told} (rank, seconds)", each.at_ms)
+            return
+
+
 def _judged(each: Counted, fact: Mapping[str, Any], known: _Known) -> Iterator[Violation]:
     area_id = str(each.decision["area_id"])
     for candidate in fact["why"].get("candidates", ()):
@@ -224,6 +280,7 @@ def the_map_in_force_is_used(reading: Reading) -> Iterator[Violation]:
 
 RULES: tuple[Callable[[Reading], Iterator[Violation]], ...] = (
     candidates_are_where_they_were,
+    the_first_of_those_compared_goes,
     the_roster_is_that_of_its_topic,
     owners_know_the_roster,
     the_map_in_force_is_used,

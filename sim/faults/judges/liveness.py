@@ -27,7 +27,9 @@ def every_live_incident_goes_on(reading: Reading) -> Iterator[Violation]:
                     continue
                 where = f"{incident.incident_id} in {area_id}"
                 told = "nobody is ordered to it, nothing is to fall due"
-                if not incident.open_orders() and not incident.deadlines:
+                # What was seen to and waits for a person's word need not go on by itself.
+                tended = incident.served("primary") > 0
+                if not incident.open_orders() and not incident.deadlines and not tended:
                     yield Violation("L1", f"{where} is {incident.state}, {told}")
                 for deadline in incident.deadlines:
                     late_ms = reading.evidence.ended_ms - deadline.due_ms

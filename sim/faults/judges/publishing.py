@@ -173,6 +173,38 @@ def unreadable_inputs_are_refused(reading: Reading) -> Iterator[Violation]:
                     yield Violation("S8", f"{topic}[{partition}]@{raw.offset} {told}")
 
 
+def answers_about_no_order_are_refused(reading: Reading) -> Iterator[Violation]:
+    """An answer that names an order which there never was has a dead letter, heard at first."""
+    orders = {
+        str(fact["dispatch_id"])
+        for log in reading.logs.values()
+        for each in log.counted
+        for fact in each.facts
+        if "dispatch_id" in fact
+    }
+    for partition, log in reading.logs.items():
+        heard: set[str] = set()
+        for each in (each for each in log.counted if each.topic == "member_actions"):
+            action_id = str(each.decision.get("action_id"))
+            silent = not each.facts and each.record.get("dead_letter") is None
+            if each.decision and silent and action_id not in heard:
+                raw = reading.input(each.topic, partition, each.offset)
+                named = raw and _dispatch_id(raw)
+                if named and named not in orders:
+                    told = f"is about {named}, which is no order, and was not refused"
+                    yield Violation("S8", f"{each.topic}[{partition}]@{each.offset} {told}")
+            heard.add(action_id)
+
+
+def _dispatch_id(raw: Raw) -> str | None:
+    try:
+        value = orjson.loads(raw.value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    named = value.get("dispatch_id") if isinstance(value, dict) else None
+    return named if isinstance(named, str) else None
+
+
 def _is_object(raw: Raw) -> bool:
     try:
         return raw.key is not None and isinstance(orjson.loads(raw.value or b""), dict)
@@ -237,4 +269,5 @@ RULES: tuple[Callable[[Reading], Iterator[Violation]], ...] = (
     decisions_of_one_record_are_whole,
     refusals_have_one_dead_letter,
     unreadable_inputs_are_refused,
+    answers_about_no_order_are_refused,
 )
