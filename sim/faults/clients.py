@@ -430,7 +430,7 @@ class Device:
 class Gateway:
     """Hands orders to the devices, and their positions to the topic."""
 
-    EVERY_S: Final = 9.0
+    EVERY_S: Final = 12.0
 
     def __init__(self, people: People, entries: list[city.Entry]) -> None:
         self._people = people

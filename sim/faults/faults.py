@@ -95,7 +95,7 @@ class Plan:
 def draw_plan(seed: int, chance: Random) -> Plan:
     """Draw a run: mostly small and quick, now and then long or at the day's own speed."""
     speed = chance.choices(SPEEDS, weights=(1, 2, 7))[0]
-    length_s = chance.choice((8, 15, 15, 30)) * {1: 4, 4: 2, 10: 1}[speed]
+    length_s = chance.choice((6, 10, 15, 25)) * {1: 4, 4: 2, 10: 1}[speed]
     kinds = chance.sample(list(Kind), chance.choice((0, 1, 2, 2, 3, 4, 6, 9)))
     return Plan(
         seed=seed,
@@ -103,7 +103,7 @@ def draw_plan(seed: int, chance: Random) -> Plan:
         faults_ms=length_s * 1000,
         partitions=chance.choice((2, 2, 2, 3, 4)),
         workers=chance.choice((1, 2, 2, 3)),
-        members=chance.choice((1, 2, 2, 3, 4)),
+        members=chance.choice((1, 2, 2, 3)),
         alerts=chance.choice((1, 2, 3, 3, 4, 8)),
         snapshot_records=chance.choice(SNAPSHOTS_EVERY),
         rates={kind: chance.choice((0.1, 0.3, 1.0)) for kind in kinds},

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from asyncio import base_events
 from collections.abc import Callable, Coroutine
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from xiaohe.streams.ports import Alarm
@@ -34,19 +35,39 @@ class _NumberedTask(asyncio.Task[Any]):
         return self.number
 
 
-class _Waiting:
-    """Where a loop waits for the outside: there is none, so time moves on at once."""
+class _Timer:
+    """Something to be called at a moment; what asyncio calls a handle."""
 
-    def __init__(self, loop: "VirtualLoop") -> None:
+    __slots__ = ("_args", "_callback", "_cancelled", "_loop", "_when")
+    _source_traceback = None
+
+    def __init__(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: "VirtualLoop"
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = args
         self._loop = loop
+        self._cancelled = False
 
-    def select(self, timeout: float | None) -> list[Any]:
-        """Move to the next timer where nobody can go on before it."""
-        if timeout is None:
-            raise StandstillError("no task can go on and no timer is set")
-        if timeout > 0:
-            self._loop.move_to_next_timer()
-        return []
+    def cancel(self) -> None:
+        """Do not call."""
+        self._cancelled = True
+
+    def cancelled(self) -> bool:
+        """Whether it was taken back."""
+        return self._cancelled
+
+    def when(self) -> float:
+        """When it is due, by the loop's time."""
+        return self._when
+
+    def _run(self) -> None:
+        try:
+            self._callback(*self._args)
+        except Exception as error:  # noqa: BLE001 - as asyncio does: told, and the loop goes on
+            told = {"message": f"a timer's call failed: {self._callback}", "exception": error}
+            self._loop.call_exception_handler(told)
 
 
 class VirtualLoop(base_events.BaseEventLoop):
@@ -56,8 +77,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         super().__init__()
         self._start_ms = start_ms
         self._now_s = 0.0
-        self._selector = _Waiting(self)
-        self._clock_resolution = 1e-9
+        self._timers: list[tuple[float, int, _Timer]] = []
+        self._set = 0
         self.numbers = itertools.count()
         self.set_task_factory(lambda _, coro, **said: _NumberedTask(coro, loop=self, **said))
 
@@ -69,16 +90,34 @@ class VirtualLoop(base_events.BaseEventLoop):
         """The true time: ms since the epoch, UTC."""
         return self._start_ms + int(self._now_s * MS_PER_S + 0.5)
 
-    def move_to_next_timer(self) -> None:
-        """Let time pass until the first timer is due."""
-        self._now_s = self._scheduled[0].when()
-
     def later(self, delay_ms: float, callback: Callable[..., object], *said: Any) -> Alarm:
         """Call once, after a delay."""
         return self.call_at(self._now_s + delay_ms / MS_PER_S, callback, *said)
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """Nothing comes from outside."""
+    def call_at(  # type: ignore[override]  # asyncio's own class, without what nobody asks it
+        self, when: float, callback: Callable[..., object], *said: Any, context: object = None
+    ) -> _Timer:
+        """Call once, at a moment of the loop's time."""
+        timer = _Timer(when, callback, said, self)
+        self._set += 1
+        heappush(self._timers, (when, self._set, timer))
+        return timer
+
+    def _run_once(self) -> None:
+        """Call what can be called; where there is nothing, let time move on to the next timer."""
+        timers, ready = self._timers, self._ready
+        if not ready:
+            while timers and timers[0][2]._cancelled:
+                heappop(timers)
+            if not timers:
+                raise StandstillError("no task can go on and no timer is set")
+            self._now_s = max(self._now_s, timers[0][0])
+        while timers and timers[0][0] <= self._now_s:
+            ready.append(heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
     def _write_to_self(self) -> None:
         """Nobody calls from another thread."""

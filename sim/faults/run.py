@@ -8,7 +8,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -352,8 +351,9 @@ class World:
             self.loop.later(self.chance() * 2_000, self._notice_roads, node)
 
     def _notice_roads(self, node: Node) -> None:
-        if node.process is not None and node.alive:
-            node.process.link.hold(partial(node.process.take_roads, self.shared.roads))
+        process = node.process
+        if process is not None and process.alive:
+            process.link.hold(lambda: process.take_roads(self.shared.roads))
 
     def publish_member(self, member_id: str, entry: city.Entry | None) -> None:
         """Publish a roster record; no entry means that the member is gone."""
