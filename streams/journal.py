@@ -38,13 +38,7 @@ class Journal:
     since_snapshot : decisions written since.
     """
 
-    def __init__(
-        self,
-        log: Log,
-        clock: Clock,
-        taken_over: TakenOver,
-        snapshot_records: int = SNAPSHOT_RECORDS,
-    ) -> None:
+    def __init__(self, log: Log, clock: Clock, taken_over: TakenOver) -> None:
         self.partition = taken_over.partition
         self.epoch = taken_over.epoch
         self.next_offset = taken_over.next_offset
@@ -53,7 +47,6 @@ class Journal:
         self.since_snapshot = taken_over.since_snapshot
         self._io = log
         self._clock = clock
-        self._snapshot_records = snapshot_records
         self._positions_noted = taken_over.next_inputs[POSITIONS]
         self._noted_at_ms = clock.now_ms()
 
@@ -81,7 +74,7 @@ class Journal:
     def snapshot_wanted(self, now_ms: int) -> bool:
         """Whether the newest snapshot is too far back, or too old."""
         old = now_ms - self.snapped_at_ms >= SNAPSHOT_AGE_MS
-        return old or self.since_snapshot >= self._snapshot_records
+        return old or self.since_snapshot >= SNAPSHOT_RECORDS
 
     async def snapshot(
         self, pieces: Sequence[bytes], seq: int, now_ms: int, next_inputs: Mapping[str, int]

@@ -29,7 +29,7 @@ from msgspec import Struct
 from xiaohe.streams.decision_log import Decision, encode
 from xiaohe.streams.delivery import Delivery
 from xiaohe.streams.inbox import Inbox, Item
-from xiaohe.streams.journal import SNAPSHOT_RECORDS, Journal
+from xiaohe.streams.journal import Journal
 from xiaohe.streams.ports import (
     POSITIONS,
     WAKEUPS,
@@ -118,13 +118,7 @@ class Lane:
     """
 
     def __init__(
-        self,
-        core: Core,
-        log: Log,
-        clock: Clock,
-        flow: Flow,
-        taken_over: TakenOver,
-        snapshot_records: int = SNAPSHOT_RECORDS,
+        self, core: Core, log: Log, clock: Clock, flow: Flow, taken_over: TakenOver
     ) -> None:
         self.partition = taken_over.partition
         self.epoch = taken_over.epoch
@@ -135,7 +129,7 @@ class Lane:
         self._clock = clock
         self._flow = flow
         self._seq = taken_over.seq
-        self._journal = Journal(log, clock, taken_over, snapshot_records)
+        self._journal = Journal(log, clock, taken_over)
         self._attempts = taken_over.attempts
         careful = taken_over.barren >= CAREFUL_FENCES
         self._careful_left = CAREFUL_INPUTS if careful else 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from msgspec import structs
 
-from xiaohe.streams.journal import SNAPSHOT_RECORDS
+from xiaohe.streams.brokers_time import BrokersClock, HeededLog
 from xiaohe.streams.lane import Flow, Lane
 from xiaohe.streams.ports import Clock, Core, Log, Raw
 from xiaohe.streams.takeover import take_over
@@ -24,7 +24,6 @@ class Lanes:
     """One lane for each partition that the worker owns.
 
     ``on_failure`` is called once, with what ended a lane: the worker must leave.
-    ``snapshot_records`` is how many decisions lie between two snapshots.
     """
 
     def __init__(
@@ -34,14 +33,12 @@ class Lanes:
         clock: Clock,
         make_flow: Callable[[int], Flow],
         on_failure: Callable[[BaseException], None],
-        snapshot_records: int = SNAPSHOT_RECORDS,
     ) -> None:
         self._make_core = make_core
-        self._io = log
-        self._clock = clock
+        self._clock = BrokersClock(clock)
+        self._io = HeededLog(log, self._clock)
         self._make_flow = make_flow
         self._on_failure = on_failure
-        self._snapshot_records = snapshot_records
         self._lanes: dict[int, tuple[Lane, Core]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, tuple[Lane, Core]] = {}
@@ -70,7 +67,7 @@ class Lanes:
             else:
                 core = self._make_core(partition)
                 taken_over = await take_over(self._io, core, self._clock, partition)
-            lane = Lane(core, self._io, self._clock, flow, taken_over, self._snapshot_records)
+            lane = Lane(core, self._io, self._clock, flow, taken_over)
             self._lanes[partition] = (lane, core)
 
     async def _kept(self, partition: int) -> tuple[Lane, Core] | None:
@@ -92,7 +89,8 @@ class Lanes:
         for lane, _ in lanes.values():
             lane.stop()
         if tasks:
-            _, late = await asyncio.wait(tasks.values(), timeout=RELEASE_S)
+            done, _ = await asyncio.wait(tasks.values(), timeout=RELEASE_S)
+            late = [task for task in tasks.values() if task not in done]
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

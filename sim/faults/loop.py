@@ -104,43 +104,37 @@ class TrueClock:
 
 
 class WorkerClock:
-    """A worker's clock, which may jump and drift; timers go by what passes, as a machine's do.
+    """The clock of a worker's process: wrong by ``ahead_ms`` from its start, going at ``rate``.
 
-    ``held`` is asked when a timer is due: a process that stands still notices it afterwards.
+    ``hold`` is given what a timer calls: a process that stands still notices it afterwards.
     """
 
     def __init__(
-        self, loop: VirtualLoop, hold: Callable[[Callable[[], object]], object]
+        self,
+        loop: VirtualLoop,
+        hold: Callable[[Callable[[], object]], object],
+        ahead_ms: float,
+        rate: float,
     ) -> None:
         self._loop = loop
         self._hold = hold
-        self._offset_ms = 0.0
-        self._rate = 1.0
+        self._ahead_ms = ahead_ms
+        self._rate = rate
         self._since_s = loop.time()
 
-    def jump(self, by_ms: float) -> None:
-        """Show another time from now on."""
-        self._offset_ms += by_ms
-
-    def drift(self, rate: float) -> None:
+    def go_at(self, rate: float) -> None:
         """Go faster (more than 1) or slower from now on."""
-        self._settle()
+        self._ahead_ms = self._error_ms()
+        self._since_s = self._loop.time()
         self._rate = rate
 
-    def put_right(self) -> None:
-        """Show the true time again."""
-        self._settle()
-        self._offset_ms, self._rate = 0.0, 1.0
-
-    def _settle(self) -> None:
-        now_s = self._loop.time()
-        self._offset_ms += (now_s - self._since_s) * (self._rate - 1.0) * MS_PER_S
-        self._since_s = now_s
+    def _error_ms(self) -> float:
+        passed_s = self._loop.time() - self._since_s
+        return self._ahead_ms + passed_s * (self._rate - 1.0) * MS_PER_S
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch, as this worker believes."""
-        gone_ms = (self._loop.time() - self._since_s) * (self._rate - 1.0) * MS_PER_S
-        return self._loop.now_ms() + round(self._offset_ms + gone_ms)
+        return self._loop.now_ms() + round(self._error_ms())
 
     def call_at(self, at_ms: int, callback: Callable[[], object]) -> Alarm:
         """Call once, not before ``at_ms`` by this clock as it goes now."""

@@ -86,15 +86,19 @@ class Mishaps:
         return world.leave_in_order(self._chance.choice(world.nodes))
 
     def _jump(self) -> bool:
+        """Put a machine's clock wrong; its worker sees it when it starts again, at once mostly."""
         by_ms = HOUR_MS if self._chance.random() < 0.5 else 5 * SECOND_MS
         node = self._chance.choice(self._world.nodes)
-        node.clock.jump(self._chance.uniform(-by_ms, by_ms))
-        self._world.trace(f"{node.name}: the clock jumps")
+        node.ahead_ms += self._chance.uniform(-by_ms, by_ms)
+        self._world.trace(f"{node.name}: the clock is wrong by {node.ahead_ms / SECOND_MS:.1f} s")
+        if self._chance.random() < 0.8:
+            self._world.crash(node)
         return True
 
     def _drift(self) -> bool:
-        rate = 1 + self._chance.uniform(-DRIFT_MAX, DRIFT_MAX)
-        self._chance.choice(self._world.nodes).clock.drift(rate)
+        node = self._chance.choice(self._world.nodes)
+        node.go_at(1 + self._chance.uniform(-DRIFT_MAX, DRIFT_MAX))
+        self._world.trace(f"{node.name}: the clock goes {node.rate:.3f} times as fast")
         return True
 
     # --- maps, roster, inputs

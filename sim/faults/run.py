@@ -6,7 +6,8 @@ heals, and it is demanded that all comes to rest: every incident decided or said
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -26,6 +27,7 @@ from xiaohe.sim.faults.log import Peaks
 from xiaohe.sim.faults.loop import TrueClock, VirtualLoop, WorkerClock
 from xiaohe.sim.faults.mishaps import RESTARTS_MS, Mishaps
 from xiaohe.sim.faults.worker import PoisonError, Process, WatchedEngine
+from xiaohe.streams import journal
 from xiaohe.streams.codec import decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.memory_log import MemoryTopics
@@ -60,19 +62,25 @@ EXPECTED_ENDS: Final = ("InputFailedError", "FencedError", "UnansweredError")
 
 
 class Node:
-    """A machine: its clock and its network go on when its worker's process is another."""
+    """A machine: its clock and its network go on when its worker's process is another.
 
-    def __init__(self, world: "World", name: str) -> None:
-        self.world = world
+    Attributes
+    ----------
+    ahead_ms, rate : how wrong its clock is, for processes that start from now on, and how fast.
+    """
+
+    def __init__(self, name: str) -> None:
         self.name = name
         self.process: Process | None = None
         self.cut = False
-        self.wanted = True
-        self.clock = WorkerClock(world.loop, self._hold)
+        self.ahead_ms = 0.0
+        self.rate = 1.0
 
-    def _hold(self, callback: Callable[[], object]) -> None:
+    def go_at(self, rate: float) -> None:
+        """Let its clock go faster or slower."""
+        self.rate = rate
         if self.process is not None:
-            self.process.link.hold(callback)
+            self.process.clock.go_at(rate)
 
     @property
     def alive(self) -> bool:
@@ -243,17 +251,18 @@ class World:
     # --- what can be done to machines
 
     def _new_node(self) -> None:
-        node = Node(self, f"w{len(self.nodes)}")
+        node = Node(f"w{len(self.nodes)}")
         self.nodes.append(node)
         self._start(node)
 
     def _start(self, node: Node) -> None:
-        if node.alive or not node.wanted:
+        if node.alive:
             return
         link = Link(self.loop, self.broker, self.plan, self._random)
         link.cut, link.faulty = node.cut, not self.healed
         self.trace(f"{node.name}: starts")
-        node.process = Process(self, node.name, link, node.clock, self.shared)
+        clock = WorkerClock(self.loop, link.hold, node.ahead_ms, node.rate)
+        node.process = Process(self, node.name, link, clock, self.shared)
         node.process.start()
 
     def _restart_later(self, node: Node) -> None:
@@ -357,7 +366,8 @@ class World:
     def play(self) -> Evidence:
         """Run to the end."""
         try:
-            healed_ms = self.loop.run_until_complete(self._play())
+            with _snapshots_after(self.plan.snapshot_records):
+                healed_ms = self.loop.run_until_complete(self._play())
             return self._evidence(healed_ms)
         finally:
             self._close()
@@ -384,7 +394,8 @@ class World:
         self._broker_back()
         for node in self.nodes:
             self._set_cut(node)
-            node.clock.put_right()
+            node.ahead_ms = 0.0
+            node.go_at(1.0)
             if node.process is not None and node.alive:
                 node.process.link.faulty = False
                 self._go_on(node.process)
@@ -463,6 +474,17 @@ class World:
             task.cancel()
         self.loop.run_until_complete(_gone(tasks))
         self.loop.close()
+
+
+@contextmanager
+def _snapshots_after(decisions: int) -> Iterator[None]:
+    """Have snapshots more often than in the product, so that a small run has some."""
+    kept = journal.SNAPSHOT_RECORDS
+    journal.SNAPSHOT_RECORDS = decisions
+    try:
+        yield
+    finally:
+        journal.SNAPSHOT_RECORDS = kept
 
 
 def _undecided(engine: AreaEngine) -> list[str]:

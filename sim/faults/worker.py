@@ -219,10 +219,7 @@ class Process:
             around.topics, link, name, around.plan, partial(around.gap, self), around.peaks,
             around.chance,
         )  # fmt: skip
-        self.lanes = Lanes(
-            self._make_core, log, clock, self._make_flow, self._failed,
-            around.plan.snapshot_records,
-        )  # fmt: skip
+        self.lanes = Lanes(self._make_core, log, clock, self._make_flow, self._failed)
         self._feeds: dict[tuple[str, int], Feed] = {}
         self._rejoin = asyncio.Event()
         self._joining = False
