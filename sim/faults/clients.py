@@ -151,6 +151,12 @@ class People:
         self.sender.send("member_actions", area_id, value, written=written)
 
 
+MISPLACED_SHARE: Final = 0.3
+"""Alerts of a sender whose partitioner is another, where there are such senders."""
+
+SPOILT_SHARE: Final = 0.03
+"""Packed positions in which some are no places: each is a dead letter of its own."""
+
 CATEGORIES: Final = ("dispute", "theft", "fire", "lost child")
 
 
@@ -194,9 +200,12 @@ class Sources:
         place = alert["position"]
         self._people.scenes[alert["alert_id"]] = (place["lon"], place["lat"])
         self._sent.append(alert)
-        self._people.sender.send(
-            "alerts", alert["area_id"], city.as_json(alert),
-            acknowledged=self._people.accepted.add,
+        people, partition = self._people, None
+        if people.bad(Kind.MALFORMED, MISPLACED_SHARE):
+            partition = people.chance.randrange(people.plan.partitions)
+        people.sender.send(
+            "alerts", alert["area_id"], city.as_json(alert), partition=partition,
+            acknowledged=people.accepted.add,
         )  # fmt: skip
 
 
@@ -376,7 +385,8 @@ class Device:
             again = partial(people.say, area_id, self.member_id, action, **about)
             people.after(delay_s, again)
         elif wrong == 2:
-            somebody = people.chance.choice([f"{area_id}-9", "nobody", f"{city.AREAS[0]}-x"])
+            others = {f"{area_id}-{n}" for n in range(people.plan.members)} - {self.member_id}
+            somebody = people.chance.choice([f"{area_id}-9", "nobody", *sorted(others)])
             people.say(area_id, somebody, action, forbidden=True, **about)
         else:
             unknown = {**about, "dispatch_id": f"d-{people.number()}"}
@@ -472,6 +482,8 @@ class Gateway:
             for fix in fixes:
                 people.sender.send("positions", area_id, city.as_json(fix))
         else:
+            if not people.healed and people.chance.random() < SPOILT_SHARE:
+                fixes += [{"member_id": f"{area_id}-0", "lon": 500 + n, "lat": 0} for n in range(3)]
             value = {"area_id": area_id, "batch": fixes}
             people.sender.send("positions", area_id, city.as_json(value))
 

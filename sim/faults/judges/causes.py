@@ -97,6 +97,19 @@ def time_runs_forward(reading: Reading) -> Iterator[Violation]:
         last[incident_id] = max(at, last.get(incident_id, ""))
 
 
+def nothing_is_dated_ahead(reading: Reading) -> Iterator[Violation]:
+    """No decision has a later time than the broker had when it came into the log.
+
+    What is to fall due is counted from that time; a worker's clock may be wrong by hours.
+    """
+    for partition, log in reading.logs.items():
+        for each in log.counted:
+            ahead_ms = each.at_ms - each.written_ms
+            if ahead_ms > CLOCK_SKEW_MS_MAX:
+                told = f"is dated {ahead_ms} ms later than it came into the log"
+                yield Violation("S5", f"{_where(partition, each)} {told}", each.written_ms)
+
+
 def deadlines_wait_for_what_was_received(reading: Reading) -> Iterator[Violation]:
     """When a deadline is decided, all that was received up to it has been taken.
 
@@ -232,6 +245,7 @@ RULES: tuple[Callable[[Reading], Iterator[Violation]], ...] = (
     every_decision_has_a_cause,
     windows_count_from_the_receipt,
     time_runs_forward,
+    nothing_is_dated_ahead,
     deadlines_wait_for_what_was_received,
     records_wait_for_earlier_deadlines,
     no_deadline_is_early,

@@ -20,9 +20,14 @@ ABOUT_TO_BE_TRIED: Final = "about to be tried"
 
 
 class Counted(NamedTuple):
-    """One decision that counts. ``at`` is where it lies in the log; ``record`` is the core's."""
+    """One decision that counts.
+
+    ``at`` is where it lies in the log, ``written_ms`` when it was received there; ``record`` is
+    the core's.
+    """
 
     at: int
+    written_ms: int
     epoch: int
     seq: int
     owed_from: int
@@ -98,7 +103,7 @@ def read_log(partition: int, records: Iterable[Raw]) -> LogReading:
         except orjson.JSONDecodeError:
             continue
         if isinstance(entry, dict):
-            reader.take(entry, body, record.offset)
+            reader.take(entry, body, record)
     return reader.reading
 
 
@@ -111,15 +116,16 @@ class _Reader:
         self._pieces: list[bytes] = []
         self._pieces_at = 0
 
-    def take(self, entry: Mapping[str, Any], body: bytes, at: int) -> None:
+    def take(self, entry: Mapping[str, Any], body: bytes, raw: Raw) -> None:
         """Take the next entry; one of another epoch than the last fence's does not count."""
+        at = raw.offset
         kind = entry.get("kind")
         if kind == "fence":
             self._epoch = at
             return
         counts = entry.get("epoch") == self._epoch
         if kind == "decision":
-            self._decision(_counted(entry, at), counts=counts)
+            self._decision(_counted(entry, raw), counts=counts)
         elif counts and kind == "attempt":
             self.reading.traces.append(Trace(entry["topic"], entry["offset"], entry["error"]))
         elif counts and kind == "mark":
@@ -155,9 +161,10 @@ class _Reader:
         self.reading.positions_next = max(self.reading.positions_next, positions_next)
 
 
-def _counted(entry: Mapping[str, Any], at: int) -> Counted:
+def _counted(entry: Mapping[str, Any], raw: Raw) -> Counted:
     return Counted(
-        at=at,
+        at=raw.offset,
+        written_ms=raw.timestamp_ms,
         epoch=entry["epoch"],
         seq=entry["seq"],
         owed_from=entry["owed_from"],

@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 
 from xiaohe.sim.faults.mistakes import Swap, Swaps
 from xiaohe.streams import lane, takeover
-from xiaohe.streams.delivery import Delivery
 from xiaohe.streams.folding import Folding
 from xiaohe.streams.inbox import Inbox, Item
 from xiaohe.streams.ports import POSITIONS, WAKEUPS, Log, Raw
@@ -135,15 +134,6 @@ def repeated_delivery_taken() -> Swaps:
         return put(self, raw, ack)
 
     return (Swap(Inbox, "put", putting),)
-
-
-def gaps_not_looked_into() -> Swaps:
-    """Go past offsets that were not delivered, whether they hold records or not."""
-
-    async def account_for_gaps(self: Delivery) -> None:
-        self._inbox.gaps.clear()
-
-    return (Swap(Delivery, "account_for_gaps", account_for_gaps),)
 
 
 def never_set_aside() -> Swaps:

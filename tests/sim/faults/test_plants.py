@@ -1,0 +1,56 @@
+"""Each bug that can be planted is seen by the judge of the promise that it breaks."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from xiaohe.sim.faults.faults import draw_plan
+from xiaohe.sim.faults.plants import PLANTS, Plant, list_plants, planted
+from xiaohe.sim.faults.seeds import run_seed
+
+RUNS_MAX = 200
+"""Runs with a bug within which it must be found."""
+
+SEEDS_MAX = 5_000
+"""Seeds whose plans are looked at: those with none of the faults it shows under are passed over."""
+
+FOUND_FROM: dict[str, int] = {}
+"""Where the search begins: shortly before the first seed that showed the bug when it was planted."""
+
+
+def seeds_of(name: str, plant: Plant) -> Iterator[int]:
+    """Give the seeds under whose faults a bug may show, in their order."""
+    begin = FOUND_FROM.get(name, 0)
+    for seed in range(begin, begin + SEEDS_MAX):
+        if not plant.under or plant.under & draw_plan(seed, Random(seed)).rates.keys():
+            yield seed
+
+
+@pytest.mark.parametrize("name", sorted(PLANTS))
+def test_a_planted_bug_is_found_and_named(name: str) -> None:
+    """Within some runs a promise is said to be broken that the same seed keeps without the bug."""
+    plant = PLANTS[name]
+    for runs, seed in enumerate(seeds_of(name, plant)):
+        assert runs < RUNS_MAX, f"{name} was not found in {RUNS_MAX} runs"
+        broken = {found.rule for found in run_seed(seed, name).violations} & plant.breaks
+        if broken and not broken & {found.rule for found in run_seed(seed).violations}:
+            return
+    raise AssertionError(f"{name}: too few seeds have the faults that it shows under")
+
+
+@pytest.mark.parametrize("name", sorted(PLANTS))
+def test_a_planted_bug_is_taken_out_again(name: str) -> None:
+    """Whatever was swapped is as it was, also where the run failed."""
+    places = [(each.owner, each.name) for each in PLANTS[name].swaps()]
+    before = [vars(owner)[name] for owner, name in places]
+    with pytest.raises(RuntimeError, match="on purpose"), planted(name):
+        assert [vars(owner)[name] for owner, name in places] != before
+        raise RuntimeError("on purpose")
+    assert [vars(owner)[name] for owner, name in places] == before
+
+
+def test_all_are_listed_with_what_is_wrong() -> None:
+    """Whoever chooses one reads what it does."""
+    assert [name for name, _ in list_plants()] == sorted(PLANTS)
+    assert all(what[0].islower() and len(what) > 20 for _, what in list_plants())
