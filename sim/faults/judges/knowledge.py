@@ -95,8 +95,16 @@ def the_first_of_those_compared_goes(reading: Reading) -> Iterator[Violation]:
             for fact in each.facts:
                 if fact.get("type") not in ORDERED or fact["why"].get("rule") == "operator":
                     continue
-                # Several who are wanted at once may be found by one search.
-                found = (c for c in fact["why"]["candidates"] if c["member_id"] not in gone)
+                # Several who are wanted at once may be found by one search, in any order.
+                also = {
+                    other["member_id"]
+                    for other in each.facts
+                    if other.get("type") in ORDERED
+                    and other["incident_id"] == fact["incident_id"]
+                    and other["dispatch_id"] != fact["dispatch_id"]
+                }
+                others = gone | also
+                found = (c for c in fact["why"]["candidates"] if c["member_id"] not in others)
                 may_go = [c for c in found if c.get("excluded") is None]
                 gone.add(fact["member_id"])
                 if not fact["why"].get("together"):
