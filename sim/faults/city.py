@@ -98,7 +98,9 @@ def _pieces() -> list[RoadPiece]:
             for step in range(SIDE - 1):
                 across = (junction(area_id, line, step), junction(area_id, line, step + 1))
                 along = (junction(area_id, step, line), junction(area_id, step + 1, line))
-                found.append(RoadPiece(road_id=f"{area_id}-r{line}", points=across, area_id=area_id))
+                found.append(
+                    RoadPiece(road_id=f"{area_id}-r{line}", points=across, area_id=area_id)
+                )
                 found.append(RoadPiece(road_id=f"{area_id}-c{line}", points=along, area_id=area_id))
     for here, there in zip(AREAS, AREAS[1:], strict=False):
         ends = (junction(here, 1, SIDE - 1), junction(there, 1, 0))
@@ -140,9 +142,7 @@ RANKS: Final = ("squad_leader", "member", "member", "squadron_leader", "member")
 def roster(chance: Random, members_per_area: int) -> list[Entry]:
     """Draw the members; the first of each area leads its squad."""
     return [
-        member(chance, area_id, number)
-        for area_id in AREAS
-        for number in range(members_per_area)
+        member(chance, area_id, number) for area_id in AREAS for number in range(members_per_area)
     ]
 
 

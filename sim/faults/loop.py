@@ -25,9 +25,7 @@ class StandstillError(Exception):
 class _NumberedTask(asyncio.Task[Any]):
     """A task whose place in a set follows from when it was made."""
 
-    def __init__(
-        self, coro: Coroutine[Any, Any, Any], *, loop: "VirtualLoop", **said: Any
-    ) -> None:
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "VirtualLoop", **said: Any) -> None:
         self.number = next(loop.numbers)
         super().__init__(coro, loop=loop, **said)
 
@@ -42,7 +40,11 @@ class _Timer:
     _source_traceback = None
 
     def __init__(
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: "VirtualLoop"
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: "VirtualLoop",
     ) -> None:
         self._when = when
         self._callback = callback

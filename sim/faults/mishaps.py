@@ -120,7 +120,9 @@ class Mishaps:
         what = chance.randrange(4)
         if what == 0:
             world.publish_member(entry["member_id"], None)
-            world.loop.later(chance.random() * 5_000, world.publish_member, entry["member_id"], entry)
+            world.loop.later(
+                chance.random() * 5_000, world.publish_member, entry["member_id"], entry
+            )
         elif what == 1:
             now_ms = world.loop.now_ms()
             entry["shifts"] = city.shift(now_ms - HOUR_MS, now_ms + chance.randrange(20_000))
@@ -138,7 +140,9 @@ class Mishaps:
     def _send_nonsense(self) -> bool:
         world, chance = self._world, self._chance
         area_id = chance.choice((*city.AREAS, "atlantis", None))
-        topic = chance.choice(("alerts", "positions", "member_actions", "operator_actions", "wakeups"))
+        topic = chance.choice(
+            ("alerts", "positions", "member_actions", "operator_actions", "wakeups")
+        )
         value = chance.choice((b"", b"{", b"null", b"[]", b'{"alert_id": 7}', b"\xff\xfe", None))
         partition = chance.choice((None, chance.randrange(world.plan.partitions)))
         if topic == "wakeups":

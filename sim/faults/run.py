@@ -30,7 +30,7 @@ from xiaohe.streams import journal
 from xiaohe.streams.codec import decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.memory_log import MemoryTopics
-from xiaohe.streams.ports import INPUTS, Raw, Step
+from xiaohe.streams.ports import INPUTS, POSITIONS, Raw, Step
 from xiaohe.streams.step_record import Record
 
 GRACE_MS: Final = 60_000
@@ -168,7 +168,9 @@ class World:
         for follower in tuple(self._followers.get((raw.topic, raw.partition), ())):
             follower()
 
-    def follow(self, topic: str, partition: int, listener: Callable[[], None]) -> Callable[[], None]:
+    def follow(
+        self, topic: str, partition: int, listener: Callable[[], None]
+    ) -> Callable[[], None]:
         """Have new records of a partition told, until what is returned is called."""
         followers = self._followers[topic, partition]
         followers.append(listener)
@@ -215,10 +217,15 @@ class World:
 
     def wants_to_see(self, raw: Raw) -> bool:
         """Draw whether a decision is looked at."""
-        return not raw.replayed and self.chance() < SEEN_SHARE
+        # Behind packed positions everybody is somewhere else than at the decision between them.
+        return raw.topic != POSITIONS and self.chance() < SEEN_SHARE
 
     def decided(
-        self, engine: WatchedEngine, raw: Raw, before: Mapping[str, AreaState], steps: Sequence[Step]
+        self,
+        engine: WatchedEngine,
+        raw: Raw,
+        before: Mapping[str, AreaState],
+        steps: Sequence[Step],
     ) -> None:
         """Have the choices of a decision that was drawn for it made again."""
         for step in steps[:1]:
@@ -232,8 +239,10 @@ class World:
         state = before.get(decision.area_id)
         if state is None:
             state = AreaState(decision.area_id, self.shared.policy.mode_of(decision.area_id))
-        received = engine.received_as(raw, decision)
-        self.violations += choice.check(state, engine.world_of(decision.area_id), received, decision)
+        received = engine.received(raw)
+        self.violations += choice.check(
+            state, engine.world_of(decision.area_id), received, decision
+        )
 
     def ended(self, process: Process, error: BaseException) -> None:
         """Hear that a process has ended by itself; whoever started it starts it again."""

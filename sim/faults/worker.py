@@ -11,8 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
-from xiaohe.dispatch.decide import Decision
-from xiaohe.dispatch.inputs import Fix, Received
+from xiaohe.dispatch.inputs import Received
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.world import RoadMap, World
@@ -28,7 +27,7 @@ from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.lane import INBOX_HIGH, Flow
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.memory_log import MemoryTopics
-from xiaohe.streams.ports import INPUTS, POSITIONS, Core, Publication, Raw, Step
+from xiaohe.streams.ports import INPUTS, Core, Publication, Raw, Step
 
 ROSTER: Final = "roster"
 FETCH_RECORDS: Final = 50
@@ -108,17 +107,13 @@ class WatchedEngine(AreaEngine):
         self._process.around.gap(self._process, "folded")
         return publications
 
-
     def world_of(self, area_id: str) -> World:
         """Give the world as this area's decisions see it."""
         return self._area(area_id).world
 
-    def received_as(self, raw: Raw, decision: Decision) -> Received:
-        """Give the input as the rules had it; of positions only the receipt is told."""
-        if raw.topic != POSITIONS:
-            return self._received(raw)
-        nowhere = Fix(lon=0.0, lat=0.0, fix_ms=decision.received_ms)
-        return Received(self._cause(raw), decision.area_id, decision.received_ms, nowhere)
+    def received(self, raw: Raw) -> Received:
+        """Give an input as the rules had it."""
+        return self._received(raw)
 
 
 class Feed:
@@ -308,9 +303,7 @@ class Process:
             await asyncio.wait([owning])
         await self.lanes.release()
 
-    async def _unless_rejoin(
-        self, joining: Coroutine[Any, Any, list[int]]
-    ) -> list[int] | None:
+    async def _unless_rejoin(self, joining: Coroutine[Any, Any, list[int]]) -> list[int] | None:
         task = self.around.loop.create_task(joining)
         waiting = self.around.loop.create_task(self._rejoin.wait())
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
