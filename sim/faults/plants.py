@@ -73,13 +73,14 @@ PLANTS: Final[Mapping[str, Plant]] = {
         "S1 S2 S4 S8 L2",
         deciding.alert_not_known_again,
     ),
-    "anybody_answers": _plant("an answer counts whoever gives it", "S9", deciding.anybody_answers),
+    "anybody_answers": _plant(
+        "an answer counts whoever gives it", "S9", deciding.anybody_answers, Kind.BAD_ANSWER
+    ),
     "attempts_not_folded": _plant(
         "how often an input has failed is forgotten with every take-over",
         "L2",
         owning.attempts_not_folded,
         Kind.POISON,
-        Kind.BAD_ANSWER,
     ),
     "busy_counted_free": _plant(
         "who has an open order is asked all the same", "S2", deciding.busy_counted_free
