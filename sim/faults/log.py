@@ -86,6 +86,8 @@ class SimLog:
         self._gap("appending")
         appended: list[Appended] = []
         for part in self._parts(records):
+            if appended:
+                self._gap("torn")
             appended += await self._link.ask(partial(self._append, partition, part))
         self._gap("fence_written" if is_fence else "appended")
         return appended

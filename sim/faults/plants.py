@@ -73,22 +73,17 @@ PLANTS: Final[Mapping[str, Plant]] = {
         "S1 S2 S4 S8 L2",
         deciding.alert_not_known_again,
     ),
-    "anybody_answers": _plant("an answer counts whoever gives it", "S9", deciding.anybody_answers),
+    "anybody_answers": _plant(
+        "an answer counts whoever gives it", "S9", deciding.anybody_answers, Kind.BAD_ANSWER
+    ),
     "attempts_not_folded": _plant(
         "how often an input has failed is forgotten with every take-over",
         "L2",
         owning.attempts_not_folded,
         Kind.POISON,
-        Kind.BAD_ANSWER,
     ),
     "busy_counted_free": _plant(
         "who has an open order is asked all the same", "S2", deciding.busy_counted_free
-    ),
-    "clock_followed_back": _plant(
-        "a decision has the time of a worker's clock that has gone back",
-        "S5",
-        knowing.clock_followed_back,
-        Kind.CLOCK_JUMP,
     ),
     "fence_not_written": _plant(
         "whoever takes over writes no fence", "S5 S7 S8", owning.fence_not_written
@@ -151,6 +146,12 @@ PLANTS: Final[Mapping[str, Plant]] = {
         "S4 S5",
         owning.owed_under_new_ids,
         *CRASHES,
+    ),
+    "own_clock_followed": _plant(
+        "deadlines fall due by the clock of the worker's machine, also where it is wrong",
+        "S5",
+        knowing.own_clock_followed,
+        Kind.CLOCK_JUMP,
     ),
     "owner_not_first": _plant(
         "the nearest goes before the owner of the road", "S6", deciding.owner_not_first

@@ -47,6 +47,9 @@ OVERDUE_MS: Final = 2_000
 
 NODES_MAX: Final = 4
 GAP_SHARE: Final = 0.02
+TORN_ENDS_SHARE: Final = 0.5
+"""How often a worker that has written half a batch never writes the other half."""
+
 POISON_SHARE: Final = 0.03
 ONCE, ALWAYS = 1, 1_000_000
 """How often the core is made to fail on an input."""
@@ -178,6 +181,9 @@ class World:
 
     def gap(self, process: Process, name: str) -> None:
         """Come past a place where a process can die or stand still."""
+        if name == "torn" and not self.healed and self.chance() < TORN_ENDS_SHARE:
+            self.trace(f"{process}: dies with half a batch written")
+            self.crash(self._node_of(process))
         if self.healed or name not in self.plan.gaps:
             return
         for kind in (Kind.CRASH_IN_GAP, Kind.ZOMBIE_IN_GAP):

@@ -16,6 +16,7 @@ from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.live import LivePositions
 from xiaohe.sim.faults.mistakes import Swap, Swaps
 from xiaohe.streams import engine
+from xiaohe.streams.brokers_time import BrokersClock
 from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.outputs import Named
 from xiaohe.streams.ports import Publication, Raw, Step
@@ -46,13 +47,16 @@ def refusal_untold() -> Swaps:
     return (Swap(AreaEngine, "_step", stepping),)
 
 
-def clock_followed_back() -> Swaps:
-    """Give a decision the time of the worker's clock, also where that has gone back."""
+def own_clock_followed() -> Swaps:
+    """Decide by the clock of the worker's machine, whatever the broker's acknowledgements say."""
+
+    def heard(_self: BrokersClock, _receipt_ms: int, _sent_ms: int) -> None:
+        """The own clock is believed."""
 
     def moment(_self: AreaEngine, raw: Raw, now_ms: int) -> int:
         return max(now_ms, raw.timestamp_ms)
 
-    return (Swap(AreaEngine, "_moment", moment),)
+    return (Swap(BrokersClock, "heard", heard), Swap(AreaEngine, "_moment", moment))
 
 
 def second_receipt_counts() -> Swaps:

@@ -19,7 +19,7 @@ from xiaohe.streams.ports import POSITIONS
 SEEDS_MAX = 60
 """So many runs are looked through for one in which all that is to be changed occurs."""
 
-OCCURS = (b"member.accepted", b'"state":"ended"', b"fix_age_s")
+OCCURS = (b"member.completed", b'"state":"ended"', b"fix_age_s")
 
 
 @cache

@@ -15,8 +15,34 @@ RUNS_MAX = 200
 SEEDS_MAX = 5_000
 """Seeds whose plans are looked at: those with none of the faults it shows under are passed over."""
 
-FOUND_FROM: dict[str, int] = {}
-"""Where the search begins: shortly before the first seed that showed the bug when it was planted."""
+FOUND_FROM: dict[str, int] = {
+    "acknowledged_before_append": 47,
+    "alert_not_known_again": 6,
+    "anybody_answers": 31,
+    "attempts_not_folded": 41,
+    "late_writes_folded": 262,
+    "never_set_aside": 41,
+    "no_barrier": 9,
+    "no_hold": 6,
+    "old_fix_moves_back": 81,
+    "old_fixes_believed": 11,
+    "one_decision_a_record": 439,
+    "others_writes_not_looked_at": 9,
+    "owed_not_published": 10,
+    "positions_not_learned": 41,
+    "published_before_append": 10,
+    "read_on_from_the_group": 9,
+    "repeated_delivery_taken": 10,
+    "retry_forgotten": 60,
+    "snapshot_without_alerts": 5,
+    "snapshot_without_deadlines": 9,
+    "snapshot_without_holding": 9,
+    "snapshot_without_seq": 41,
+    "stood_down_revived": 33,
+    "surplus_kept": 19,
+    "wake_up_always_heeded": 6,
+}
+"""Where the search begins: at the first seed that showed the bug when it was last looked for."""
 
 
 def seeds_of(name: str, plant: Plant) -> Iterator[int]:
@@ -44,9 +70,10 @@ def test_a_planted_bug_is_taken_out_again(name: str) -> None:
     """Whatever was swapped is as it was, also where the run failed."""
     places = [(each.owner, each.name) for each in PLANTS[name].swaps()]
     before = [vars(owner)[name] for owner, name in places]
-    with pytest.raises(RuntimeError, match="on purpose"), planted(name):
+    with planted(name):
         assert [vars(owner)[name] for owner, name in places] != before
-        raise RuntimeError("on purpose")
+    with pytest.raises(ZeroDivisionError), planted(name):
+        1 / 0  # noqa: B018 - the run fails
     assert [vars(owner)[name] for owner, name in places] == before
 
 
