@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench fuzz soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -32,6 +32,13 @@ bench: .venv/ready-dev ## every benchmark, each beside its peers: about a quarte
 	$(BIN)/xiaohe bench geo
 	$(BIN)/xiaohe bench matching
 	$(BIN)/xiaohe bench bursts
+
+fuzz: .venv/ready-dev ## the coverage-guided fuzzer on all that takes bytes from outside, ten minutes
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: .venv/ready ## an hour's load on everything real: does anything grow? (ARGS="--minutes 60")
+	$(BIN)/python -m xiaohe.soak --record docs/promises/soak.jsonl $(ARGS)
 
 clean: ## remove what was made here (data in .xiaohe/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

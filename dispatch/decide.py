@@ -7,6 +7,7 @@ changes nothing: folding its facts (``fold``) gives the state after it, here and
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
+from itertools import islice
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from xiaohe.dispatch.draft import Draft, Refused
 from xiaohe.dispatch.eligibility import exclusion
 from xiaohe.dispatch.evolve import Stamp, evolve
 from xiaohe.dispatch.falling_due import wake
+from xiaohe.dispatch.filling import FILLED_AGAIN_MAX
 from xiaohe.dispatch.inputs import Alert, Fix, MemberAction, OperatorAction, Received, WakeUp
 from xiaohe.dispatch.operators import take_operator_action
 from xiaohe.dispatch.state import AreaState
@@ -126,7 +128,8 @@ def _may_help(draft: Draft, member_id: str) -> bool:
     member = draft.world.roster.get(member_id)
     state, world, at_ms = draft.state, draft.world, draft.at_ms
     return member is not None and any(
-        exclusion(state, world, state.incidents[i], member, at_ms) is None for i in state.wanting
+        exclusion(state, world, state.incidents[each.incident_id], member, at_ms) is None
+        for each in islice(state.waiting, FILLED_AGAIN_MAX)
     )
 
 

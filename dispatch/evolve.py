@@ -8,6 +8,7 @@ from __future__ import annotations  # rpds maps cannot be subscripted at run tim
 
 from bisect import insort
 from dataclasses import replace
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace as revise
@@ -21,20 +22,28 @@ from xiaohe.dispatch.lifecycle import (
     next_incident_state,
     next_order_state,
 )
+from xiaohe.dispatch.ordered import Ordered
 from xiaohe.dispatch.state import (
     AreaState,
     Deadline,
     DutyWord,
     Holding,
     Incident,
+    Offered,
     Order,
     SeenAlert,
     Starting,
     Timeline,
+    Waiting,
 )
 
 ALERTS_NAMED_MAX = 100
 """Alerts that an incident names besides its first and its newest; all are in the events."""
+
+BY_HAND = f.Why(
+    rule=f.OPERATOR_RULE, candidates=(), fix_age_s=None, roads_version="", policy_version=""
+)
+"""What is kept of why a desk's order was given, once it has ended."""
 
 
 class Stamp(Struct, frozen=True):
@@ -92,8 +101,9 @@ def _declared(state: AreaState, fact: f.DutyDeclared) -> AreaState:
     duty, devices = state.duty, state.devices
     before = duty.get(fact.member_id)
     for device_id in before.device_ids if before is not None else ():
-        devices = devices.remove(device_id)
-    taken = fact.device_ids if fact.on_duty else ()
+        devices = devices.discard(device_id)
+    # Somebody may name a device twice; they have it once.
+    taken = tuple(dict.fromkeys(fact.device_ids)) if fact.on_duty else ()
     for device_id in taken:
         other_id = devices.get(device_id)
         if other_id is not None and other_id != fact.member_id:
@@ -121,6 +131,8 @@ def _remember(
 def put_incident(state: AreaState, incident: Incident) -> AreaState:
     """Keep an incident, and every look-up of the area that follows from it."""
     before = state.incidents.get(incident.incident_id)
+    if before is not None:
+        incident = _without_told(before, incident)
     holding, order_incident = state.holding, state.order_incident
     served_ms = state.served_ms
     if before is None or before.orders is not incident.orders:
@@ -138,6 +150,7 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
             elif not order.is_open and old is not None and old.is_open:
                 holding = holding.remove(order.member_id)
             served_ms = served_after(served_ms, old, order)
+    was, now = _waiting_of(before), _waiting_of(incident)
     return replace(
         state,
         incidents=state.incidents.insert(incident.incident_id, incident),
@@ -146,13 +159,36 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
         live_by_road=_by_road(state, before, incident),
         distressed=_distressed(state, incident),
         served_ms=served_ms,
-        starting=_starting(state, incident),
+        starting=_moved(state.starting, _start_of(before), _start_of(incident)),
+        offered=_moved(state.offered, _offered_of(before), _offered_of(incident)),
+        waiting=_moved(state.waiting, was, now),
         wanting=(
-            state.wanting.insert(incident.incident_id, incident.priority)
-            if incident.due_ms("retry") is not None
-            else state.wanting.discard(incident.incident_id)
+            state.wanting.discard(incident.incident_id)
+            if now is None
+            else state.wanting.insert(now.incident_id, now.priority)
+            if now != was
+            else state.wanting
         ),
     )
+
+
+def _without_told(before: Incident, incident: Incident) -> Incident:
+    """Forget of orders that had ended before why they were given, and by which way.
+
+    An order is shown when it is given and when it ends. The topics keep what was shown; here it
+    would be most of what the incidents of a month take.
+    """
+    ended = {order.dispatch_id for order in before.orders if not order.is_open}
+    if not any(o.dispatch_id in ended and _terse(o) is not o for o in incident.orders):
+        return incident
+    orders = tuple(_terse(o) if o.dispatch_id in ended else o for o in incident.orders)
+    return revise(incident, orders=orders)
+
+
+def _terse(order: Order) -> Order:
+    """Give an order of which only that is still known of the choice whether a desk made it."""
+    why = BY_HAND if order.is_by_hand else None
+    return order if (order.route, order.why) == ((), why) else revise(order, route=(), why=why)
 
 
 def served_after(
@@ -180,18 +216,38 @@ def _done_ms(order: Order | None) -> int | None:
     return order.ended_ms if order is not None and taken else None
 
 
-def _starting(state: AreaState, incident: Incident) -> tuple[Starting, ...]:
-    incident_id = incident.incident_id
-    now = _start_of(incident)
-    was = next((s for s in state.starting if s.incident_id == incident_id), None)
-    if now == was:
-        return state.starting
-    others = [s for s in state.starting if s.incident_id != incident_id]
-    mine = [] if now is None else [now]
-    return tuple(sorted((*others, *mine), key=lambda start: start.incident_id))
+Row = TypeVar("Row", Starting, Waiting, Offered)
 
 
-def _start_of(incident: Incident) -> Starting | None:
+def _moved(rows: Ordered[Row], was: Row | None, now: Row | None) -> Ordered[Row]:
+    """Let an incident's row be another one, or none."""
+    if was == now:
+        return rows
+    if was is not None:
+        rows = rows.remove(was)
+    return rows if now is None else rows.add(now)
+
+
+def _waiting_of(incident: Incident | None) -> Waiting | None:
+    if incident is None or incident.due_ms("retry") is None:
+        return None
+    return Waiting(incident.priority, incident.received_ms, incident.incident_id)
+
+
+def _offered_of(incident: Incident | None) -> Offered | None:
+    if incident is None or not incident.is_live:
+        return None
+    offers_ms = [
+        order.ordered_ms
+        for order in incident.orders
+        if order.acting == "primary" and order.state == "ordered"
+    ]
+    return Offered(max(offers_ms), incident.incident_id) if offers_ms else None
+
+
+def _start_of(incident: Incident | None) -> Starting | None:
+    if incident is None:
+        return None
     ways_s = [
         order.eta_s
         for order in incident.orders

@@ -12,14 +12,14 @@ from xiaohe.dispatch.inputs import AidOrigin, Position
 from xiaohe.dispatch.lifecycle import IncidentState, OrderEnd, Role
 
 
-class Responsible(Struct, frozen=True):
+class Responsible(Struct, frozen=True, gc=False):
     """Who answers for the road at this moment: the squad and the owners on duty."""
 
     team: str | None = None
     members: tuple[str, ...] = ()
 
 
-class Candidate(Struct, frozen=True, omit_defaults=True):
+class Candidate(Struct, frozen=True, gc=False, omit_defaults=True):
     """One member who was looked at; ``excluded`` says why they were passed over, or is null.
 
     Of who could have gone ``place`` is where they were taken to be: at a fix of ``fix_age_s``,
@@ -40,7 +40,7 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
     trusted: bool = True
 
 
-class Why(Struct, frozen=True, omit_defaults=True):
+class Why(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why this member: enough to judge the choice without the engine.
 
     Everybody who could be met within ``searched_s`` of travel was looked at; the nearest are among

@@ -14,11 +14,20 @@ from xiaohe.dispatch.ids import aid_alert_id_of, dispatch_id_of
 from xiaohe.dispatch.ladder import notify_command
 from xiaohe.dispatch.lifecycle import OrderEnd, Role
 from xiaohe.dispatch.reinforcement import on_shortfall
-from xiaohe.dispatch.state import Incident, Order
+from xiaohe.dispatch.state import Incident, Order, Waiting
 from xiaohe.dispatch.windows import await_acceptance
 
 AID_SOURCE = "mutual-aid"
 """The ``source`` of an alert by which one area asks another."""
+
+FILLED_AGAIN_MAX = 32
+"""Incidents of an area looked at when somebody becomes free, the most urgent first; the rest wait
+for their own retry."""
+
+RETRIES_PER_S_MAX = 20
+"""Retries of an area's waiting incidents, a second, besides those of the most urgent: more than
+so many times ``retry_s`` wait for one another, or trying what cannot be done would leave no time
+for what can."""
 
 LATE_WAY_FACTOR = 1.5
 """Of an order given after the arrival window: how much longer than estimated the way may take."""
@@ -181,8 +190,17 @@ def _nobody_can_go(draft: Draft, incident_id: str, nobody: Nobody) -> None:
         notify_command(draft, incident_id, "unfilled")
     # A retry that is set stays: whoever looks in between does not put it off.
     if incident.due_ms(RETRY) is None:
-        retry_ms = after(draft.at_ms, draft.rules(incident).retry_s)
-        draft.set_deadline(incident_id, RETRY, retry_ms)
+        draft.set_deadline(incident_id, RETRY, after(draft.at_ms, _retry_s(draft, incident)))
+
+
+def _retry_s(draft: Draft, incident: Incident) -> float:
+    """Say after how long it is decided again, if nobody becomes free before."""
+    waiting = draft.state.waiting
+    retry_s = draft.rules(incident).retry_s
+    mine = Waiting(incident.priority, incident.received_ms, incident.incident_id)
+    if len(waiting) < FILLED_AGAIN_MAX or mine < waiting[FILLED_AGAIN_MAX - 1]:
+        return retry_s
+    return max(retry_s, len(waiting) / RETRIES_PER_S_MAX)
 
 
 def _ask_a_neighbour(draft: Draft, incident: Incident) -> bool:

@@ -31,7 +31,7 @@ POSITIONS_IN_BATCH_MAX = 1000
 Text = Annotated[str, Meta(max_length=ALERT_TEXT_CHARACTERS_MAX)]
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, gc=False):
     """A place in decimal degrees; WGS-84 once the rim has converted it."""
 
     lon: Longitude
@@ -49,7 +49,7 @@ class Premises(Struct, frozen=True):
     entrance: Text | None = None
 
 
-class AidOrigin(Struct, frozen=True):
+class AidOrigin(Struct, frozen=True, gc=False):
     """Who asks for mutual aid: the area and the incident that it could not fill."""
 
     area_id: Identifier

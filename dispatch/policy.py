@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xiaohe.dispatch.inputs import Identifier, Label
+from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
 
 VERSION_HEX_DIGITS = 12
 """Digits of the hash that names a version of the policy."""
@@ -123,6 +124,12 @@ class Policy:
         area = self.areas.get(area_id)
         return area.mode if area is not None else self.default_mode
 
+    @cached_property
+    def fix_s_max(self) -> float:
+        """Give the longest ``fix_s`` of any rule: an older fix is of use to no decision."""
+        said = [entry.set["fix_s"] for entry in self._file.rules if "fix_s" in entry.set]
+        return max(msgspec.convert(said, list[float])) / self._speed
+
     def neighbours(self, area_id: str) -> tuple[str, ...]:
         """Give the areas that may be asked for mutual aid, in the order in which to ask."""
         area = self.areas.get(area_id)
@@ -194,8 +201,12 @@ def load_policy(raw: bytes, *, base: bytes | None = None, speed: float = 1.0) ->
 
 def _read(raw: bytes) -> _File:
     try:
-        return msgspec.yaml.decode(raw, type=_File)
-    except msgspec.MsgspecError as fault:
+        return msgspec.convert(read_yaml(raw), _File)
+    except RecursionError:
+        raise PolicyError("policy: a value holds itself; data/policy.yaml shows every value") from (
+            None
+        )
+    except (BadYaml, msgspec.MsgspecError) as fault:
         raise PolicyError(f"policy: {fault}; data/policy.yaml shows every value") from None
 
 

@@ -2,19 +2,26 @@
 
 A snapshot is a list of rows, one JSON array a line, in a fixed order: the same state gives the
 same bytes. What follows from other rows is not written. What is older than the topics' retention
-is dropped before (``pruned``), for nothing can refer to it any more.
+is dropped before (``pruned``), for nothing can refer to it any more, and of orders that ended
+long ago only the one who went is kept of all who were looked at.
+
+A state is never changed in place, so it may be written while decisions go on. Whatever walks
+through a whole state here says None now and then: whoever has something else to do does it then.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from heapq import merge
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace as revise
 from rpds import HashTrieMap
 
 from xiaohe.dispatch.alerts import REMEMBERED_MS
 from xiaohe.dispatch.evolve import put_incident, served_after
-from xiaohe.dispatch.state import AreaState, DutyWord, Incident, SeenAlert
+from xiaohe.dispatch.state import AreaState, DutyWord, Incident, Order, SeenAlert
 
 AREA: Final = "area"
 INCIDENT: Final = "incident"
@@ -22,66 +29,172 @@ ALERT: Final = "alert"
 ACTION: Final = "action"
 DUTY: Final = "duty"
 
+FULL_WHY_MS: Final = 86_400_000
+"""So long after an incident has ended everything is known of why its orders were given. After
+that their records in the topics tell it: here it would be most of the memory, and most of what a
+take-over has to read."""
+
+WALKED_AT_ONCE: Final = 1_000
+"""Rows walked through between two moments for something else: some milliseconds."""
+
 Row = tuple[str, str, object]
+Stale = tuple[str, str]
+"""Kind and identifier of a row that has grown old."""
+
+Value = TypeVar("Value")
+
+
+class _Head(Struct, frozen=True):
+    """What the first row of an area says."""
+
+    mode: str
+    closed_roads: tuple[str, ...]
+    breaks: dict[str, int | None]
 
 
 def pruned(state: AreaState, now_ms: int) -> AreaState:
     """Give the state without what is older than the topics' retention."""
+    for row in stale(state, now_ms):
+        if row is not None:
+            state = without(state, row, now_ms)
+    return state
+
+
+def stale(state: AreaState, now_ms: int) -> Iterator[Stale | None]:
+    """Name the rows that have grown old; None now and then."""
     since_ms = now_ms - REMEMBERED_MS
-    incidents, order_incident = state.incidents, state.order_incident
-    served_ms = state.served_ms
-    for incident_id, incident in state.incidents.items():
-        if not incident.is_live and _last_ms(incident) < since_ms:
-            incidents = incidents.remove(incident_id)
-            for order in incident.orders:
-                order_incident = order_incident.remove(order.dispatch_id)
-                served_ms = served_after(served_ms, order, None)
-    alerts = state.alerts
-    for alert_id, seen in state.alerts.items():
-        if seen.received_ms < since_ms and seen.incident_id not in incidents:
-            alerts = alerts.remove(alert_id)
-    actions = state.actions
-    for action_id, received_ms in state.actions.items():
-        if received_ms < since_ms:
-            actions = actions.remove(action_id)
-    duty = state.duty
-    for member_id, word in state.duty.items():
-        if word.until_ms is not None and word.until_ms < since_ms:
-            duty = duty.remove(member_id)
+
+    def ended_long_ago(incident: Incident) -> bool:
+        if incident.is_live:
+            return False
+        last_ms = _last_ms(incident)
+        wordy = last_ms < now_ms - FULL_WHY_MS and _is_wordy(incident)
+        return wordy or last_ms < since_ms
+
+    def held_until_then(word: DutyWord) -> bool:
+        return word.until_ms is not None and word.until_ms < since_ms
+
+    yield from _old(INCIDENT, state.incidents, ended_long_ago)
+    yield from _old(ALERT, state.alerts, lambda seen: seen.received_ms < since_ms)
+    yield from _old(ACTION, state.actions, lambda received_ms: received_ms < since_ms)
+    yield from _old(DUTY, state.duty, held_until_then)
+
+
+def _old(
+    kind: str, kept: "HashTrieMap[str, Value]", is_old: Callable[[Value], bool]
+) -> Iterator[Stale | None]:
+    for n, (key, value) in enumerate(kept.items()):
+        if n % WALKED_AT_ONCE == WALKED_AT_ONCE - 1:
+            yield None
+        if is_old(value):
+            yield kind, key
+
+
+def without(state: AreaState, row: Stale, now_ms: int) -> AreaState:
+    """Give the state without a row that ``stale`` named, as far as it is still as old."""
+    since_ms = now_ms - REMEMBERED_MS
+    kind, key = row
+    if kind == INCIDENT:
+        return _without_incident(state, key, now_ms)
+    if kind == ALERT:
+        seen = state.alerts.get(key)
+        if seen is None or seen.received_ms >= since_ms or seen.incident_id in state.incidents:
+            return state
+        return replace(state, alerts=state.alerts.remove(key))
+    if kind == ACTION:
+        received_ms = state.actions.get(key)
+        if received_ms is None or received_ms >= since_ms:
+            return state
+        return replace(state, actions=state.actions.remove(key))
+    word = state.duty.get(key)
+    if word is None or word.until_ms is None or word.until_ms >= since_ms:
+        return state
+    return replace(state, duty=state.duty.remove(key))
+
+
+def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaState:
+    incident = state.incidents.get(incident_id)
+    if incident is None or incident.is_live:
+        return state
+    last_ms = _last_ms(incident)
+    if last_ms >= now_ms - REMEMBERED_MS:
+        if last_ms >= now_ms - FULL_WHY_MS or not _is_wordy(incident):
+            return state
+        orders = tuple(_terse(order) for order in incident.orders)
+        kept = state.incidents.insert(incident_id, revise(incident, orders=orders))
+        return replace(state, incidents=kept)
+    order_incident, served_ms = state.order_incident, state.served_ms
+    for order in incident.orders:
+        order_incident = order_incident.remove(order.dispatch_id)
+        served_ms = served_after(served_ms, order, None)
     return replace(
         state,
-        incidents=incidents,
+        incidents=state.incidents.remove(incident_id),
         order_incident=order_incident,
-        alerts=alerts,
-        actions=actions,
-        duty=duty,
         served_ms=served_ms,
     )
 
 
+def _is_wordy(incident: Incident) -> bool:
+    return any(o.why is not None and len(o.why.candidates) > 1 for o in incident.orders)
+
+
+def _terse(order: Order) -> Order:
+    if order.why is None:
+        return order
+    went = tuple(c for c in order.why.candidates if c.member_id == order.member_id)
+    return revise(order, why=revise(order.why, candidates=went))
+
+
 def rows(states: Mapping[str, AreaState]) -> Iterator[bytes]:
     """Give the rows of all areas; each is one line without its line feed."""
+    yield from heads(states)
+    yield from (row for row in bodies(states) if row is not None)
+
+
+def heads(states: Mapping[str, AreaState]) -> list[bytes]:
+    """Give the first row of each area: what is known of it beside its incidents. They are few."""
+    return [msgspec.json.encode(_head(states[area_id])) for area_id in sorted(states)]
+
+
+def _head(state: AreaState) -> Row:
+    closed_roads = tuple(sorted(state.closed_roads))
+    known = _Head(state.mode, closed_roads, dict(sorted(state.breaks.items())))
+    return AREA, state.area_id, known
+
+
+def bodies(states: Mapping[str, AreaState]) -> Iterator[bytes | None]:
+    """Give all further rows of all areas; None now and then."""
     for area_id in sorted(states):
-        for row in _rows(states[area_id]):
-            yield msgspec.json.encode(row)
+        state = states[area_id]
+        yield from _body(INCIDENT, area_id, state.incidents)
+        yield from _body(ALERT, area_id, state.alerts)
+        yield from _body(ACTION, area_id, state.actions)
+        yield from _body(DUTY, area_id, state.duty)
 
 
-def _rows(state: AreaState) -> Iterator[Row]:
-    area_id = state.area_id
-    head = {
-        "mode": state.mode,
-        "closed_roads": sorted(state.closed_roads),
-        "breaks": dict(sorted(state.breaks.items())),
-    }
-    yield AREA, area_id, head
-    for _, incident in sorted(state.incidents.items()):
-        yield INCIDENT, area_id, incident
-    for alert in sorted(state.alerts.items()):
-        yield ALERT, area_id, alert
-    for action in sorted(state.actions.items()):
-        yield ACTION, area_id, action
-    for word in sorted(state.duty.items()):
-        yield DUTY, area_id, word
+def _body(kind: str, area_id: str, kept: "HashTrieMap[str, Any]") -> Iterator[bytes | None]:
+    for key in _sorted(kept):
+        if key is None:
+            yield None
+        elif kind == INCIDENT:  # which names itself
+            yield msgspec.json.encode((kind, area_id, kept[key]))
+        else:
+            yield msgspec.json.encode((kind, area_id, (key, kept[key])))
+
+
+def _sorted(kept: "HashTrieMap[str, Any]") -> Iterator[str | None]:
+    """Give the keys in order, with a None after each lot that was sorted: sorting all of them at
+    once would keep everybody waiting."""
+    lots: list[list[str]] = []
+    lot: list[str] = []
+    for key in kept:
+        lot.append(key)
+        if len(lot) == WALKED_AT_ONCE:
+            lots.append(sorted(lot))
+            lot = []
+            yield None
+    yield from merge(*lots, sorted(lot))
 
 
 def _last_ms(incident: Incident) -> int:
@@ -98,34 +211,76 @@ def from_rows(lines: Iterable[bytes]) -> dict[str, AreaState]:
     Raises msgspec.MsgspecError where the bytes are none of ours.
     """
     states: dict[str, AreaState] = {}
+    remembered: dict[tuple[str, str], dict[str, Any]] = {}
     for line in lines:
-        kind, area_id, value = msgspec.json.decode(line, type=Row)
-        states[area_id] = _with_row(states.get(area_id), kind, area_id, value)
+        kind, area_id, value = _read(line)
+        if (kind == AREA) == (area_id in states):
+            raise msgspec.ValidationError("an area's first row is its own, and there is one")
+        if kind in {ALERT, ACTION}:
+            key, kept = value
+            remembered.setdefault((area_id, kind), {})[key] = kept
+        else:
+            states[area_id] = _with_row(states.get(area_id), kind, area_id, value)
+    for (area_id, kind), by_id in remembered.items():
+        state = states[area_id]
+        if kind == ALERT:
+            states[area_id] = replace(state, alerts=HashTrieMap(by_id))
+        else:
+            states[area_id] = replace(state, actions=HashTrieMap(by_id))
     return states
 
 
-def _with_row(state: AreaState | None, kind: str, area_id: str, value: object) -> AreaState:
-    if kind == AREA:
-        head = msgspec.convert(value, dict[str, object])
+_DECODERS: Final[Mapping[bytes, msgspec.json.Decoder[Any]]] = {
+    kind.encode(): msgspec.json.Decoder(tuple[str, str, form])  # type: ignore[valid-type]
+    for kind, form in (
+        (AREA, _Head),
+        (INCIDENT, Incident),
+        (ALERT, tuple[str, SeenAlert]),
+        (ACTION, tuple[str, int]),
+        (DUTY, tuple[str, DutyWord]),
+    )
+}
+"""Rows of a kind straight into what they hold: most of a take-over is this."""
+
+
+def _read(line: bytes) -> tuple[str, str, Any]:
+    kind, *_ = line.removeprefix(b'["').split(b'"', 1)
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        raise msgspec.ValidationError("a row of a kind that nobody knows")
+    try:
+        row: tuple[str, str, Any] = decoder.decode(line)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"a row that cannot be read: {error}") from None
+    return row
+
+
+def _with_row(
+    state: AreaState | None,
+    kind: str,
+    area_id: str,
+    value: Any,  # noqa: ANN401 - as its decoder gives it
+) -> AreaState:
+    if state is None:
         return AreaState(
             area_id=area_id,
-            mode=str(head["mode"]),
-            closed_roads=frozenset(msgspec.convert(head["closed_roads"], list[str])),
-            breaks=HashTrieMap(msgspec.convert(head["breaks"], dict[str, int | None])),
+            mode=value.mode,
+            closed_roads=frozenset(value.closed_roads),
+            breaks=HashTrieMap(value.breaks),
         )
-    assert state is not None, "an area's first row is its own"
-    match kind:
-        case "incident":
-            return put_incident(state, msgspec.convert(value, Incident))
-        case "alert":
-            alert_id, seen = msgspec.convert(value, tuple[str, SeenAlert])
-            return replace(state, alerts=state.alerts.insert(alert_id, seen))
-        case "action":
-            action_id, received_ms = msgspec.convert(value, tuple[str, int])
-            return replace(state, actions=state.actions.insert(action_id, received_ms))
-        case _:
-            member_id, word = msgspec.convert(value, tuple[str, DutyWord])
-            devices: HashTrieMap[str, str] = state.devices
-            for device_id in word.device_ids:
-                devices = devices.insert(device_id, member_id)
-            return replace(state, duty=state.duty.insert(member_id, word), devices=devices)
+    if kind == INCIDENT:
+        _check_bound(state, value)
+        return put_incident(state, value)
+    member_id, word = value
+    devices: HashTrieMap[str, str] = state.devices
+    for device_id in word.device_ids:
+        devices = devices.insert(device_id, member_id)
+    return replace(state, duty=state.duty.insert(member_id, word), devices=devices)
+
+
+def _check_bound(state: AreaState, incident: Incident) -> None:
+    bound = [order.member_id for order in incident.orders if order.is_open]
+    if incident.incident_id in state.incidents:
+        raise msgspec.ValidationError("an incident is there twice")
+    if len(set(bound)) < len(bound) or any(member_id in state.holding for member_id in bound):
+        raise msgspec.ValidationError("a member has one open order at most")

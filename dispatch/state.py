@@ -2,6 +2,10 @@
 
 A whole area is persistent (a change shares all that did not change), so a decision may look at
 any state for as long as it likes, and the state before and after a fact can be compared.
+
+What is kept by the hundred thousand is hidden from the garbage collector (``gc=False``): values
+that are never changed cannot hold one another in a circle, and walking through all of them would
+stop the worker for seconds.
 """
 
 from __future__ import annotations  # rpds maps cannot be subscripted at run time
@@ -14,9 +18,10 @@ from rpds import HashTrieMap
 from xiaohe.dispatch.facts import OPERATOR_RULE, Responsible, Why
 from xiaohe.dispatch.inputs import AidOrigin, Position
 from xiaohe.dispatch.lifecycle import LIVE, IncidentState, OrderEnd, OrderState, Role
+from xiaohe.dispatch.ordered import Ordered
 
 
-class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Order(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One member asked to go to one incident.
 
     ``role`` is the role the order was given with; ``acting`` the one it has now, for a backup
@@ -69,14 +74,14 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.why is not None and self.why.rule == OPERATOR_RULE
 
 
-class Deadline(Struct, frozen=True):
+class Deadline(Struct, frozen=True, gc=False):
     """Something that falls due; the name says what (``deadlines.py``)."""
 
     name: str
     due_ms: int
 
 
-class Timeline(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Timeline(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """When each milestone was first reached, ms; None where it has not been, or was skipped."""
 
     received_ms: int
@@ -90,7 +95,7 @@ class Timeline(Struct, frozen=True, kw_only=True, omit_defaults=True):
     closed_ms: int | None = None
 
 
-class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Incident(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What is being handled. ``received_ms`` is where its windows count from.
 
     ``accept_by_ms`` is null where a member found it: nobody had to accept or to arrive, so
@@ -181,7 +186,7 @@ class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return next((d.due_ms for d in self.deadlines if d.name == name), None)
 
 
-class SeenAlert(Struct, frozen=True):
+class SeenAlert(Struct, frozen=True, gc=False):
     """An alert that was taken: to which incident it went and what it said."""
 
     incident_id: str
@@ -189,7 +194,7 @@ class SeenAlert(Struct, frozen=True):
     received_ms: int
 
 
-class DutyWord(Struct, frozen=True):
+class DutyWord(Struct, frozen=True, gc=False):
     """A member's own word on being on duty, and how long it holds."""
 
     on_duty: bool
@@ -197,7 +202,7 @@ class DutyWord(Struct, frozen=True):
     device_ids: tuple[str, ...] = ()
 
 
-class Starting(Struct, frozen=True):
+class Starting(Struct, frozen=True, gc=False, order=True):
     """Where somebody was ordered to who has not set out, and how far away the farthest was then.
 
     Enough to tell at once, for nearly every fix of a moving fleet, that it changes nothing.
@@ -210,7 +215,22 @@ class Starting(Struct, frozen=True):
     eta_s: float
 
 
-class Holding(Struct, frozen=True):
+class Waiting(Struct, frozen=True, gc=False, order=True):
+    """A live incident that lacks somebody; the most urgent is the least."""
+
+    priority: int
+    received_ms: int
+    incident_id: str
+
+
+class Offered(Struct, frozen=True, gc=False, order=True):
+    """When a live incident's newest unanswered offer was made."""
+
+    ordered_ms: int
+    incident_id: str
+
+
+class Holding(Struct, frozen=True, gc=False):
     """The one open order that a member has."""
 
     incident_id: str
@@ -239,7 +259,11 @@ class AreaState:
     """Members whose own alarm is open: they go nowhere."""
     wanting: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     """Live incidents that lack somebody, with their priority."""
-    starting: tuple[Starting, ...] = ()
+    waiting: Ordered[Waiting] = field(default_factory=Ordered)
+    """The same, the most urgent first."""
+    starting: Ordered[Starting] = field(default_factory=Ordered)
     """Live incidents that somebody was ordered to who has not set out, by their ids."""
+    offered: Ordered[Offered] = field(default_factory=Ordered)
+    """Those of them that somebody was ordered to who has not answered, the newest offer last."""
     served_ms: HashTrieMap[str, tuple[int, ...]] = field(default_factory=HashTrieMap)
     """When each member's orders ended that they had taken, the oldest first."""

@@ -13,6 +13,7 @@ Only fixes that are fresh and trusted count. A moving fleet is met with a straig
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from math import cos, radians
 from typing import Final
 
@@ -87,7 +88,7 @@ def passing(state: AreaState, world: World, lon: Degrees, lat: Degrees) -> NDArr
     top_mps = max((_top_mps(world, mode) for mode in modes), default=0.0)
     east_m = METRES_PER_DEGREE_MIN * np.cos(np.radians(lat))
     near = np.zeros(len(lon), dtype=np.bool_)
-    for start in state.starting[:LOOKED_AT_MAX]:
+    for start in islice(state.starting, LOOKED_AT_MAX):
         x_m, y_m = (start.lon - lon) * east_m, (start.lat - lat) * METRES_PER_DEGREE_MIN
         near |= x_m * x_m + y_m * y_m <= _reach_m(start, top_mps) ** 2
     return near
@@ -125,7 +126,7 @@ def _nearby(
         return
     top_mps = _top_mps(world, member.travel_mode)
     east_m = METRES_PER_DEGREE_MIN * cos(radians(lat))
-    for start in state.starting[:LOOKED_AT_MAX]:
+    for start in islice(state.starting, LOOKED_AT_MAX):
         reach_m = _reach_m(start, top_mps)
         x_m, y_m = (start.lon - lon) * east_m, (start.lat - lat) * METRES_PER_DEGREE_MIN
         if x_m * x_m + y_m * y_m <= reach_m * reach_m:

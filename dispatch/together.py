@@ -10,6 +10,7 @@ real incidents are never decided together, and an incident's offers are changed 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, takewhile
 from math import inf
 from typing import Final
 
@@ -18,7 +19,7 @@ from msgspec import Struct
 from xiaohe.dispatch.choice import EVERYBODY_MAX, chosen
 from xiaohe.dispatch.draft import MS_PER_S, Draft, after
 from xiaohe.dispatch.eligibility import has_fresh_fix, is_on_duty
-from xiaohe.dispatch.filling import fill, lacking, order, stand_down
+from xiaohe.dispatch.filling import FILLED_AGAIN_MAX, fill, lacking, order, stand_down
 from xiaohe.dispatch.joint import Assignment, Load, Want, assign, evened, lateness, travel_s
 from xiaohe.dispatch.policy import Rules
 from xiaohe.dispatch.ranking import Option, Ranking, ranked
@@ -46,8 +47,10 @@ RANKED_MIN: Final = 10
 WAITED_WINDOWS: Final = 2
 """Left alone for so many arrival windows, an incident waits for no further one."""
 
-FILLED_AGAIN_MAX: Final = 32
-"""Incidents looked at when somebody becomes free; the rest wait for their own retry."""
+COMPETING_MAX: Final = 256
+"""Incidents held against a new one at most, of those that wait (the most urgent) and of those
+with an offer just made (the newest): more than are open in a bad hour, and fewer than after an
+earthquake."""
 
 SHIFT_MS: Final = 8 * 3_600_000
 """Orders that ended longer ago than a usual shift are no burden any more."""
@@ -75,9 +78,8 @@ def fill_wanting(draft: Draft) -> None:
 
     A member in distress comes first; the others are decided together, drills after all.
     """
-    incidents = [draft.state.incidents[i] for i in draft.state.wanting]
-    incidents.sort(key=lambda i: (i.priority, i.received_ms, i.incident_id))
-    incidents = incidents[:FILLED_AGAIN_MAX]
+    first = islice(draft.state.waiting, FILLED_AGAIN_MAX)
+    incidents = [draft.state.incidents[each.incident_id] for each in first]
     for incident in incidents:
         if incident.distress_of is not None and _anybody_is_free(draft):
             fill(draft, incident.incident_id)
@@ -160,9 +162,11 @@ def _choose_anew(draft: Draft, incident_id: str) -> None:
 def _competing(draft: Draft, incident: Incident, rules: Rules) -> list[Incident]:
     """Give the incidents that may want the same members, the nearest first."""
     state = draft.state
-    near = [
-        state.incidents[i] for i in {s.incident_id for s in state.starting} | set(state.wanting)
-    ]
+    since_ms = after(draft.at_ms, -rules.joint_s)
+    just_made = takewhile(lambda each: each.ordered_ms > since_ms, reversed(state.offered))
+    looked_at = {each.incident_id for each in islice(just_made, COMPETING_MAX)}
+    looked_at |= {each.incident_id for each in islice(state.waiting, COMPETING_MAX)}
+    near = [state.incidents[incident_id] for incident_id in looked_at]
     near = [
         other
         for other in near

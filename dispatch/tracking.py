@@ -6,13 +6,14 @@ positions are read again.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from xiaohe.dispatch.alerts import Distress, take_alert
 from xiaohe.dispatch.answers import arrive
 from xiaohe.dispatch.draft import Draft
 from xiaohe.dispatch.eligibility import Excluded, exclusion, is_on_duty
-from xiaohe.dispatch.filling import fill
+from xiaohe.dispatch.filling import FILLED_AGAIN_MAX, fill
 from xiaohe.dispatch.ids import alarm_alert_id_of
 from xiaohe.dispatch.inputs import Alert, Fix, Position
 from xiaohe.dispatch.prediction import predict_by_position
@@ -83,8 +84,9 @@ def _is_wanted(state: AreaState, world: World, member_id: str, at_ms: int) -> bo
     if member is None or not is_on_duty(state, world, member_id, at_ms):
         return False
     return any(
-        exclusion(state, world, state.incidents[i], member, at_ms) in {None, Excluded.STALE_FIX}
-        for i in state.wanting
+        exclusion(state, world, state.incidents[each.incident_id], member, at_ms)
+        in {None, Excluded.STALE_FIX}
+        for each in islice(state.waiting, FILLED_AGAIN_MAX)
     )
 
 

@@ -17,7 +17,7 @@ from faust.tables import TableManager
 from faust.types import TP, EventT, StreamT
 from mode import CrashingSupervisor
 
-from xiaohe.streams.consumer import LogConsumer
+from xiaohe.streams.consumer import Commits, LogConsumer
 from xiaohe.streams.kafka_log import REQUEST_TIMEOUT_S
 from xiaohe.streams.lane import Flow
 from xiaohe.streams.lanes import Lanes
@@ -35,6 +35,10 @@ thread, so they do not tell). Half the shortest window; Faust's default is 1,000
 
 HEARTBEATS_IN_SESSION = 4
 """Heartbeats that may be lost before the session ends, and one more."""
+
+
+TAKE_OVER_S = 60.0
+"""A take-over that takes longer will not end: with 100,000 open incidents it is a third of it."""
 
 
 @dataclass(frozen=True)
@@ -75,24 +79,32 @@ class CoPartitioningError(Exception):
     """An area's topics were given to different workers."""
 
 
+class TakeOverStalledError(Exception):
+    """Partitions were given to this worker and could not be taken over in time."""
+
+
 def build_app(
     settings: WorkerSettings,
     topics: Topics,
     make_lanes: Callable[[Callable[[int], Flow]], Lanes],
     on_failure: Callable[[BaseException], None],
     on_owned: Callable[[], None],
+    commits: Commits,
 ) -> faust.App:
     """One worker's app. ``make_lanes`` is given how a lane speaks to the reader of its topics.
 
     ``on_owned`` is called whenever partitions have been taken over, ``on_failure`` when that
-    failed.
+    failed. ``commits`` keeps account of what was acknowledged and committed.
     """
     assert __debug__, "the engine's assertions are part of it: do not run Python with -O"
     app = _configured(settings)
     names = {getattr(topics, key).name: key for key in INPUTS}
-    lanes = make_lanes(partial(_flow, app, {key: name for name, key in names.items()}))
+    flow = partial(_flow, app, {key: name for name, key in names.items()}, commits)
+    lanes = make_lanes(flow)
     ownership = _Ownership(app, names, lanes, on_failure, on_owned)
-    app.transport.Consumer = partial(LogConsumer, next_offsets=ownership.next_offsets)
+    app.transport.Consumer = partial(
+        LogConsumer, next_offsets=ownership.next_offsets, commits=commits
+    )
     app.on_rebalance_complete.connect(ownership.own)
     app.on_partitions_revoked.connect(ownership.release)
     inputs = app.topic(
@@ -146,8 +158,12 @@ def _raw(names: dict[str, str], event: EventT) -> Raw:
     )
 
 
-def _flow(app: faust.App, names: dict[str, str], partition: int) -> Flow:
+def _flow(app: faust.App, names: dict[str, str], commits: Commits, partition: int) -> Flow:
     """Faust's own back-pressure: plain pausing would drop what is fetched already."""
+
+    def ack(event: EventT) -> None:
+        event.ack()
+        commits.acknowledged()
 
     def pause(topic: str) -> None:
         app.consumer.on_buffer_full(TP(names[topic], partition))
@@ -155,7 +171,7 @@ def _flow(app: faust.App, names: dict[str, str], partition: int) -> Flow:
     def resume(topic: str) -> None:
         app.consumer.on_buffer_drop(TP(names[topic], partition))
 
-    return Flow(ack=lambda event: event.ack(), pause=pause, resume=resume)
+    return Flow(ack=ack, pause=pause, resume=resume)
 
 
 class _Ownership:
@@ -187,10 +203,8 @@ class _Ownership:
         try:
             partitions = self._assigned()
             self._owning = asyncio.create_task(self._lanes.own(partitions))
-            await asyncio.wait([self._owning])
-            if self._owning.cancelled():
+            if not await _is_done(self._owning):
                 return
-            self._owning.result()
         except Exception as error:
             self._on_failure(error)
             raise
@@ -216,3 +230,15 @@ class _Ownership:
                 "all area topics need the same number of partitions (xiaohe topics diff)"
             )
         return first
+
+
+async def _is_done(owning: asyncio.Task[None]) -> bool:
+    """Wait for a take-over; False where it was given up. Raises what it raised, and
+    TakeOverStalledError."""
+    await asyncio.wait([owning], timeout=TAKE_OVER_S)
+    if not owning.done():
+        raise TakeOverStalledError(f"a take-over was not done after {TAKE_OVER_S:.0f} s")
+    if owning.cancelled():
+        return False
+    owning.result()
+    return True

@@ -57,6 +57,11 @@ def content_type(record_headers: Headers) -> bytes:
     return b""
 
 
+def may_be_enveloped(value: bytes, record_headers: Headers) -> bool:
+    """Tell, without parsing a value, whether it may be or says to be a structured-mode event."""
+    return content_type(record_headers).startswith(STRUCTURED) or b'"specversion"' in value
+
+
 def is_envelope(value: Mapping[str, object]) -> bool:
     """Tell a structured-mode event by its looks, for senders that set no content type."""
     return isinstance(value.get("specversion"), str) and ("data" in value or "data_base64" in value)

@@ -23,6 +23,7 @@ from xiaohe.dispatch.inputs import (
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
 from xiaohe.geo.datum import to_wgs84, to_wgs84_many
+from xiaohe.streams import cloudevents
 from xiaohe.streams.bad_input import BadInput
 from xiaohe.streams.cloudevents import Headers
 from xiaohe.streams.codec_common import (
@@ -129,13 +130,12 @@ def decode_positions(
     area_id = identifier_of(key, "area_id")
     check_size(value, limits.positions_bytes_max)
     assert value is not None, "check_size has refused a null value"
-    try:
-        return _decode_good_positions(area_id, value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadInput):
-        # Something is bad, or not in the usual form: look again, object by object.
-        return _decode_any_positions(
-            area_id, read_object(value, limits.positions_bytes_max, headers)
-        )
+    if not cloudevents.may_be_enveloped(value, headers):
+        try:
+            return _decode_good_positions(area_id, value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadInput):
+            pass  # something is bad, or not in the usual form: look again, object by object
+    return _decode_any_positions(area_id, read_object(value, limits.positions_bytes_max, headers))
 
 
 _BATCHES = msgspec.json.Decoder(_WireBatch)
@@ -146,8 +146,12 @@ def _decode_good_positions(area_id: str, value: bytes) -> PositionsRecord:
     """Read a record in which all is well, straight into structs; raise on anything else.
 
     This is the way of nearly every record of the fleet: many times as fast as the other, which
-    says what is wrong. It may refuse too much, therefore, and never too little.
+    says what is wrong. It may refuse too much, therefore, and never too little; only how deep
+    a field nests that nobody reads is not looked at. What it skips is not looked at by the
+    decoder either: whether that is UTF-8 is asked first.
     """
+    if not value.isascii():
+        value.decode()
     if b'"batch"' not in value:
         return PositionsRecord(area_id, (_fix(_SINGLES.decode(value), area_id),))
     record = _BATCHES.decode(value)
@@ -209,7 +213,8 @@ def _known_speeds(speeds_mps: Numbers) -> Numbers:
 
 
 def _known_courses(courses_deg: Numbers) -> Numbers:
-    return np.where(courses_deg == UNKNOWN_COURSE_DEG, np.nan, courses_deg % FULL_TURN_DEG)
+    known = courses_deg % FULL_TURN_DEG % FULL_TURN_DEG  # twice: see _fix
+    return np.where(courses_deg == UNKNOWN_COURSE_DEG, np.nan, known)
 
 
 def _decode_any_positions(area_id: str, found: dict[str, object]) -> PositionsRecord:
@@ -266,7 +271,9 @@ def _fix(wire: _WireFix, area_id: str) -> Fix:
     if speed_mps is not None and speed_mps < 0:
         speed_mps = None
     if course_deg is not None:
-        course_deg = None if course_deg == UNKNOWN_COURSE_DEG else course_deg % FULL_TURN_DEG
+        # A hair below north is a whole turn after the first division: 360 is 0 as well.
+        is_known = course_deg != UNKNOWN_COURSE_DEG
+        course_deg = course_deg % FULL_TURN_DEG % FULL_TURN_DEG if is_known else None
     return Fix(
         member_id=wire.member_id,
         device_id=wire.device_id,

@@ -4,6 +4,7 @@ The offsets of a consumer group are advice: Faust commits past an unacknowledged
 nothing was committed before, and anybody can move them by hand. The log is the truth.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,35 @@ from faust.types import TP
 FETCH_WAIT_MS = 100
 """How long a fetch may wait at the end of the topics. Faust has it fixed at 1,500 ms, and a fetch
 that was sent before the seek of a take-over keeps the first one behind it waiting for so long."""
+
+
+class Commits:
+    """What has been acknowledged since the group's offsets were last committed.
+
+    Attributes
+    ----------
+    pending : acknowledgements since then.
+    """
+
+    def __init__(self) -> None:
+        self.pending = 0
+        self._since_s: float | None = None
+
+    def acknowledged(self) -> None:
+        """A record was acknowledged, which is committed some time later."""
+        self.pending += 1
+        if self._since_s is None:
+            self._since_s = time.monotonic()
+
+    def committed(self) -> None:
+        """The broker has taken offsets."""
+        self.pending = 0
+        self._since_s = None
+
+    @property
+    def overdue_s(self) -> float:
+        """For how long there has been something to commit and nothing was."""
+        return 0.0 if self._since_s is None else time.monotonic() - self._since_s
 
 
 class _ConsumerThread(AIOKafkaConsumerThread):
@@ -37,18 +67,28 @@ class LogConsumer(Consumer):
         self,
         *args: Any,  # noqa: ANN401 - passed on as Faust gives them
         next_offsets: Callable[[], Mapping[tuple[str, int], int]],
+        commits: Commits,
         **kwargs: Any,  # noqa: ANN401 - passed on as Faust gives them
     ) -> None:
         super().__init__(*args, **kwargs)
         self._next_offsets = next_offsets
+        self._commits = commits
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, and note that it was done."""
+        done = await super()._commit(offsets)
+        if done:
+            self._commits.committed()
+        return done
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek all owned partitions; what Faust takes for their committed offsets."""
         wanted = {TP(topic, p): offset for (topic, p), offset in self._next_offsets().items()}
         assigned = self.assignment()
+        self._commits.committed()  # what the last assignment had to commit is no longer ours
         found = {tp: offset for tp, offset in wanted.items() if tp in assigned}
         if found:
             await self.seek_wait(found)

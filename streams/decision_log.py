@@ -18,9 +18,10 @@ other entries is the offset of the newest one, so that a fold need not begin at 
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
 """Bytes of one piece: half of the topic's 1 MiB record limit."""
@@ -28,12 +29,15 @@ SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
 NO_SNAPSHOT = -1
 """``snap`` while there is none."""
 
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a number of an entry is: a longer one is none of ours, for our writer has 64 bits."""
+
 
 class Fence(Struct, frozen=True, tag="fence", tag_field="kind"):
     """A worker has taken the partition over."""
 
     worker: str
-    at_ms: int
+    at_ms: Integer
 
 
 class Decision(Struct, frozen=True, tag="decision", tag_field="kind"):
@@ -44,16 +48,16 @@ class Decision(Struct, frozen=True, tag="decision", tag_field="kind"):
     ``more`` says that further decisions of the same input follow.
     """
 
-    epoch: int
-    seq: int
-    owed_from: int
-    snap: int
+    epoch: Integer
+    seq: Integer
+    owed_from: Integer
+    snap: Integer
     topic: str
-    partition: int
-    offset: int
-    received_ms: int
-    at_ms: int
-    positions_next: int
+    partition: Integer
+    offset: Integer
+    received_ms: Integer
+    at_ms: Integer
+    positions_next: Integer
     record: Mapping[str, object]
     more: bool = False
 
@@ -61,38 +65,41 @@ class Decision(Struct, frozen=True, tag="decision", tag_field="kind"):
 class Mark(Struct, frozen=True, tag="mark", tag_field="kind"):
     """How far the positions were taken, written now and then while nothing is decided."""
 
-    epoch: int
-    snap: int
-    at_ms: int
-    positions_next: int
+    epoch: Integer
+    snap: Integer
+    at_ms: Integer
+    positions_next: Integer
 
 
 class Attempt(Struct, frozen=True, tag="attempt", tag_field="kind"):
     """An input that made a worker leave, or is about to be tried again after it did."""
 
-    epoch: int
-    snap: int
-    at_ms: int
+    epoch: Integer
+    snap: Integer
+    at_ms: Integer
     topic: str
-    offset: int
+    offset: Integer
     error: str
 
 
 class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     """One piece of the folded state; its bytes follow the JSON object after a line feed.
 
-    ``next`` is the first offset not taken of each input topic, ``digest`` the SHA-256 of all
-    pieces together.
+    ``seq`` and ``next`` (the first offset not taken of each input topic) are of the moment whose
+    state it is; later decisions may lie between its pieces. The last piece says how many there
+    are and, in ``digest``, the SHA-256 of all their bodies; in the others ``count`` is 0. (Older
+    logs say both in every piece.) ``snap`` is the offset of the whole snapshot before it.
     """
 
-    epoch: int
-    seq: int
-    at_ms: int
-    index: int
-    count: int
+    epoch: Integer
+    seq: Integer
+    at_ms: Integer
+    index: Integer
+    count: Integer
     digest: str
-    next: dict[str, int]
+    next: dict[str, Integer]
     body: bytes = b""
+    snap: int | None = None
 
 
 Entry = Fence | Decision | Mark | Attempt | SnapshotPiece
@@ -114,51 +121,79 @@ def decode(value: bytes) -> Entry | None:
     head, _, body = value.partition(b"\n")
     try:
         entry = _DECODER.decode(head)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(entry, SnapshotPiece):
         return msgspec.structs.replace(entry, body=body)
     return entry
 
 
-def snapshot_pieces(
-    pieces: Sequence[bytes], *, epoch: int, seq: int, at_ms: int, next_offsets: Mapping[str, int]
-) -> list[SnapshotPiece]:
-    """The entries of one snapshot, in order."""
-    assert pieces, "a core without state gives one empty piece"
-    largest = max(map(len, pieces))
-    assert largest <= SNAPSHOT_PIECE_BYTES_MAX, f"a snapshot piece of {largest} bytes"
-    digest = _digest(pieces)
-    return [
-        SnapshotPiece(epoch, seq, at_ms, index, len(pieces), digest, dict(next_offsets), piece)
-        for index, piece in enumerate(pieces)
-    ]
+class SnapshotWriter:
+    """Makes the entries of one snapshot, of the state that it was when this was made."""
 
+    def __init__(
+        self, *, epoch: int, seq: int, at_ms: int, next_offsets: Mapping[str, int], snap: int
+    ) -> None:
+        self._first = SnapshotPiece(epoch, seq, at_ms, 0, 0, "", dict(next_offsets), b"", snap)
+        self._sha = hashlib.sha256()
+        self._count = 0
+        self.seq = seq
+        self.at_ms = at_ms
+        self.bytes = 0
 
-def _digest(pieces: Sequence[bytes]) -> str:
-    whole = hashlib.sha256()
-    for piece in pieces:
-        whole.update(piece)
-    return whole.hexdigest()
+    def piece(self, body: bytes, *, last: bool) -> SnapshotPiece:
+        """The next entry."""
+        size = len(body)
+        assert size <= SNAPSHOT_PIECE_BYTES_MAX, f"a snapshot piece of {size} bytes"
+        self._sha.update(body)
+        self.bytes += size
+        index, self._count = self._count, self._count + 1
+        piece = msgspec.structs.replace(self._first, index=index, body=body)
+        if not last:
+            return piece
+        digest = self._sha.hexdigest()
+        return msgspec.structs.replace(piece, count=self._count, digest=digest)
 
 
 class SnapshotReader:
-    """Puts the pieces of one snapshot together again."""
+    """Puts the pieces of one snapshot together again; ``keep``: their bodies are wanted.
 
-    def __init__(self) -> None:
-        self._pieces: list[SnapshotPiece] = []
+    Attributes
+    ----------
+    bytes : of the bodies read.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._begin(None)
+
+    def _begin(self, first: SnapshotPiece | None) -> None:
+        self._first = first
+        self._bodies: list[bytes] = []
+        self._sha = hashlib.sha256()
+        self._count = 0
+        self.bytes = 0
 
     def add(self, piece: SnapshotPiece) -> Sequence[bytes] | None:
-        """All pieces once the last has come and the digest is right; None before."""
-        first = self._pieces[0] if self._pieces else piece
-        same = (piece.epoch, piece.seq, piece.digest) == (first.epoch, first.seq, first.digest)
-        if not same or piece.index != len(self._pieces):
-            self._pieces = []
+        """All bodies (none, where they are not kept) once the last piece has come and the digest
+        is right; None before."""
+        first = self._first
+        follows = first is not None and piece.index == self._count and _alike(first, piece)
+        if not follows:
+            self._begin(piece if piece.index == 0 else None)
             if piece.index != 0:
                 return None
-        self._pieces.append(piece)
-        if len(self._pieces) < piece.count:
+        self._sha.update(piece.body)
+        self.bytes += len(piece.body)
+        self._count += 1
+        if self._keep:
+            self._bodies.append(piece.body)
+        if piece.count == 0 or self._count < piece.count:
             return None
-        bodies = [each.body for each in self._pieces]
-        self._pieces = []
-        return bodies if _digest(bodies) == piece.digest else None
+        bodies, right = self._bodies, self._sha.hexdigest() == piece.digest
+        self._first = None
+        return bodies if right else None
+
+
+def _alike(one: SnapshotPiece, other: SnapshotPiece) -> bool:
+    return (one.epoch, one.seq, one.at_ms) == (other.epoch, other.seq, other.at_ms)

@@ -19,11 +19,16 @@ class DueRow(NamedTuple):
 
 
 class DueRows:
-    """A heap that follows the state lazily: ``holds`` tells whether a row is still so there."""
+    """A heap that follows the state lazily: ``holds`` tells whether a row is still so there.
+
+    Rows that were given out wait in a heap of their own until they no longer hold, so that those
+    that fall due next are found without looking at all that are being decided.
+    """
 
     def __init__(self, holds: Callable[[DueRow], bool]) -> None:
         self._holds = holds
         self._heap: list[DueRow] = []
+        self._given: list[DueRow] = []
 
     def add(self, row: DueRow) -> None:
         """Note a deadline that was set."""
@@ -32,23 +37,36 @@ class DueRows:
     def clear(self) -> None:
         """Forget all."""
         self._heap.clear()
+        self._given.clear()
 
     def next_ms(self) -> int | None:
-        """Give when the earliest is due."""
-        while self._heap and not self._holds(self._heap[0]):
+        """Give when the earliest is due, given out or not."""
+        firsts = [first for heap in (self._heap, self._given) if (first := self._first(heap))]
+        return min(firsts).due_ms if firsts else None
+
+    def _first(self, heap: list[DueRow]) -> DueRow | None:
+        while heap and not self._holds(heap[0]):
+            heappop(heap)
+        return heap[0] if heap else None
+
+    def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
+        """Give out those that are due and were not before, earliest first, as far as it is gone
+        through."""
+        last: DueRow | None = None
+        while (row := self._first(self._heap)) is not None and row.due_ms <= now_ms:
             heappop(self._heap)
-        return self._heap[0].due_ms if self._heap else None
+            heappush(self._given, row)
+            if row != last:  # set twice alike, it is one deadline
+                last = row
+                yield wake_up_call(row)
 
     def due(self, now_ms: int) -> Iterator[WakeUpCall]:
-        """Give those that are due, earliest first. They stay until they no longer hold."""
-        found: dict[DueRow, None] = {}
-        while self._heap and self._heap[0].due_ms <= now_ms:
-            row = heappop(self._heap)
-            if self._holds(row):
-                found[row] = None
-        for row in found:
-            heappush(self._heap, row)
-            yield wake_up_call(row)
+        """Give all that are due, given out before or not, earliest first. They stay until they no
+        longer hold."""
+        for _ in self.newly_due(now_ms):
+            pass
+        self._given = sorted({row for row in self._given if self._holds(row)})  # a heap, too
+        return map(wake_up_call, self._given)
 
 
 def wake_up_call(row: DueRow) -> WakeUpCall:

@@ -4,8 +4,9 @@ This is where the pure core meets the topics: it decodes, finds the area, asks `
 renders what follows. It does no I/O and knows no clock; a lane drives it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -15,11 +16,12 @@ from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.answers import ABOUT_DUTY, TO_AN_ORDER
 from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.decide import Decision, Refusal, decide, decide_fix
+from xiaohe.dispatch.filling import FILLED_AGAIN_MAX
 from xiaohe.dispatch.inputs import Cause, Fix, MemberAction, Received, WakeUp
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Member, Roster
-from xiaohe.dispatch.snapshot import from_rows, pruned, rows
+from xiaohe.dispatch.snapshot import bodies, from_rows, heads, stale, without
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
 from xiaohe.dispatch.tracking import concerned
@@ -31,12 +33,20 @@ from xiaohe.streams.codec_actions import decode_member_action, decode_operator_a
 from xiaohe.streams.codec_common import identifier_of
 from xiaohe.streams.codec_positions import decode_positions
 from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
-from xiaohe.streams.due_rows import DueRow, DueRows, wake_up_call
+from xiaohe.streams.due_rows import DueRow, DueRows
 from xiaohe.streams.fix_columns import FixColumns
 from xiaohe.streams.member_views import MemberViews
 from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.outputs import named, render
-from xiaohe.streams.ports import POSITIONS, WAKEUPS, Publication, Raw, Step, WakeUpCall
+from xiaohe.streams.ports import (
+    POSITIONS,
+    WAKEUPS,
+    Publication,
+    Raw,
+    SnapshotPart,
+    Step,
+    WakeUpCall,
+)
 from xiaohe.streams.step_record import (
     Record,
     first_receipt_ms,
@@ -94,6 +104,7 @@ class AreaEngine:
         self._last_ms = 0
         self._refused_devices = RefusedDevices()
         self._early_retries: dict[tuple[str, str], int] = {}
+        self._early = DueRows(self._is_early)
         self._untold: list[Publication] = []
         self._views = MemberViews(shared.roster, shared.topic_names)
 
@@ -429,30 +440,38 @@ class AreaEngine:
 
     def next_due_ms(self) -> int | None:
         """Give when the earliest open deadline is due; see ``ports.Core``."""
-        self._drop_needless_retries()
-        rows = (self._due.next_ms(), *self._early_retries.values())
-        return min((due_ms for due_ms in rows if due_ms is not None), default=None)
+        both_ms = (self._early.next_ms(), self._due.next_ms())
+        return min((due_ms for due_ms in both_ms if due_ms is not None), default=None)
 
     def due(self, now_ms: int) -> Sequence[WakeUpCall]:
         """Give every open deadline that is due; see ``ports.Core``."""
-        self._drop_needless_retries()
-        early = [
-            wake_up_call(DueRow(due_ms, area_id, incident_id, RETRY))
-            for (area_id, incident_id), due_ms in self._early_retries.items()
-            if due_ms <= now_ms
-        ]
-        return [*early, *self._due.due(now_ms)]
+        return [*self._early.due(now_ms), *self._due.due(now_ms)]
+
+    def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
+        """Give those that were not given before; see ``ports.Core``."""
+        return chain(self._early.newly_due(now_ms), self._due.newly_due(now_ms))
+
+    def still_due(self, wake_up: Raw) -> bool:
+        """Tell whether a wake-up's deadline is still open; see ``ports.Core``."""
+        try:
+            said = decode_wakeup(wake_up.key, wake_up.value, wake_up.headers)
+        except BadInput:
+            return False
+        row = DueRow(said.due_ms, said.area_id, said.incident_id, said.deadline)
+        return said.area_id in self._areas and (self._holds(row) or self._is_early(row))
+
+    def _is_early(self, row: DueRow) -> bool:
+        early_ms = self._early_retries.get((row.area_id, row.incident_id))
+        wanting = self._areas[row.area_id].state.wanting
+        return row.name == RETRY and early_ms == row.due_ms and row.incident_id in wanting
 
     def _retry_early(self) -> None:
-        """Decide again at once what nobody could go to: the roster has changed."""
+        """Decide again at once what nobody could go to, the most urgent: the roster has changed."""
         for area_id in sorted(self._areas):
-            for incident_id in sorted(self._areas[area_id].state.wanting):
-                self._early_retries[area_id, incident_id] = self._last_ms
-
-    def _drop_needless_retries(self) -> None:
-        for area_id, incident_id in list(self._early_retries):
-            if incident_id not in self._areas[area_id].state.wanting:
-                del self._early_retries[area_id, incident_id]
+            for each in islice(self._areas[area_id].state.waiting, FILLED_AGAIN_MAX):
+                if self._early_retries.get((area_id, each.incident_id)) != self._last_ms:
+                    self._early_retries[area_id, each.incident_id] = self._last_ms
+                    self._early.add(DueRow(self._last_ms, area_id, each.incident_id, RETRY))
 
     # --- what is known without being recorded
 
@@ -475,11 +494,9 @@ class AreaEngine:
             self._views.roster_changed(member, raw, raw.timestamp_ms)
         self._retry_early()
 
-    def roster_refused(self, raw: Raw, bad: BadInput) -> None:
-        """Publish the dead letter of a bad roster record with the next tick."""
-        letter = self._letter(raw, bad.reason, bad.detail, raw.timestamp_ms, bad.index)
-        record = Record(cause=self._cause(raw), at_ms=raw.timestamp_ms, dead_letter=letter)
-        self._untold.append(letter_publication(record, self._shared.topic_names))
+    def tell(self, publications: Iterable[Publication]) -> None:
+        """Publish with the next tick what was not decided here."""
+        self._untold.extend(publications)
 
     def _is_mine(self, area_id: str) -> bool:
         return partition_of(area_id.encode(), self._shared.partitions) == self._partition
@@ -497,19 +514,18 @@ class AreaEngine:
     def snapshot(self) -> Sequence[bytes]:
         """Give the folded state in pieces, and forget what is too old to matter; see
         ``ports.Core``."""
-        pieces: list[bytes] = []
-        lines: list[bytes] = []
-        size = 0
-        for area in self._areas.values():
-            area.state = pruned(area.state, self._last_ms)
-        for line in rows(self.states()):
-            if lines and size + len(line) + 1 > SNAPSHOT_PIECE_BYTES_MAX:
-                pieces.append(b"\n".join(lines))
-                lines, size = [], 0
-            lines.append(line)
-            size += len(line) + 1
-        pieces.append(b"\n".join(lines))
-        return pieces
+        return [part.body for part in self.snapshotting() if part is not None]
+
+    def snapshotting(self) -> Iterator[SnapshotPart | None]:
+        """Give the same bit by bit, while decisions go on; see ``ports.Core``."""
+        for area in tuple(self._areas.values()):
+            for row in stale(area.state, self._last_ms):
+                if row is None:
+                    yield None
+                else:
+                    area.state = without(area.state, row, self._last_ms)
+        states = self.states()
+        yield from _parts(chain(heads(states), bodies(states)))
 
     def restore(self, pieces: Sequence[bytes]) -> None:
         """Become what ``snapshot`` gave."""
@@ -518,11 +534,17 @@ class AreaEngine:
             area_id: self._with_world(state) for area_id, state in from_rows(lines).items()
         }
         self._due.clear()
+        self._early.clear()
+        self._early_retries.clear()
         for area_id, area in self._areas.items():
             for incident in area.state.incidents.values():
                 for deadline in incident.deadlines:
                     row = DueRow(deadline.due_ms, area_id, incident.incident_id, deadline.name)
                     self._due.add(row)
+
+    def replay_s(self) -> float:
+        """Give how old a position may be that is still used; see ``ports.Core``."""
+        return self._shared.policy.fix_s_max
 
     def states(self) -> Mapping[str, AreaState]:
         """Give the folded state of every area, for status pages and checks."""
@@ -531,6 +553,34 @@ class AreaEngine:
     def worlds(self) -> Mapping[str, World]:
         """Give what is known of every area without being recorded, for checks."""
         return {area_id: area.world for area_id, area in self._areas.items()}
+
+
+def _parts(rows: Iterable[bytes | None]) -> Iterator[SnapshotPart | None]:
+    """Cut rows into pieces; the first is given before there is a moment for something else."""
+    lines: list[bytes] = []
+    size = 0
+    begun = False
+    for row in rows:
+        full = row is not None and size + len(row) + 1 > SNAPSHOT_PIECE_BYTES_MAX
+        if lines and (full or (row is None and not begun)):
+            yield SnapshotPart(b"\n".join(lines), last=False)
+            begun = True
+            lines, size = [], 0
+        if row is None:
+            yield None
+        else:
+            lines.append(row)
+            size += len(row) + 1
+    yield SnapshotPart(b"\n".join(lines), last=True)
+
+
+def roster_letter(raw: Raw, bad: BadInput, shared: Shared) -> Publication:
+    """Make the dead letter of a bad roster record. It holds personal fields: no head is shown."""
+    at_ms = raw.timestamp_ms
+    cause = Cause(shared.topic_names[raw.topic], raw.partition, raw.offset)
+    letter = dead_letter(cause, bad.index, bad.reason, bad.detail, raw.value, at_ms)
+    record = Record(cause=cause, at_ms=at_ms, dead_letter=letter)
+    return letter_publication(record, shared.topic_names)
 
 
 def _area_of_key(key: bytes | None) -> str | None:

@@ -31,8 +31,9 @@ class Folding:
     epoch, seq : the last fence's offset and the number of the last decision that counts.
     next_offsets : first offset not taken of each input topic that a decision names.
     attempts : how often each (topic, offset) not yet taken has made a worker leave.
-    snap, snapped_at_ms : offset and time of the newest whole snapshot that was read.
-    since_snapshot : decisions that count since it.
+    snap, snapped_at_ms, snapshot_bytes : offset, time and size of the newest whole snapshot that
+        was read.
+    since_snapshot, since_bytes : decisions that count since the moment whose state it is.
     barren_fences : take-overs in a row, up to the end, that led to no decision.
     records, ignored : records read, and those of them that do not count.
     """
@@ -40,7 +41,8 @@ class Folding:
     def __init__(self, core: Core, partition: int) -> None:
         self._core = core
         self._partition = partition
-        self._snapshot = SnapshotReader()
+        self._snapshot = SnapshotReader(keep=True)
+        self._held: list[tuple[Entry | None, LogRecord]] | None = None
         self._snapshot_offset = NO_SNAPSHOT
         self._damaged_epoch = NO_EPOCH
         self._owed: list[tuple[int, tuple[Publication, ...]]] = []
@@ -50,7 +52,10 @@ class Folding:
         self.attempts: Counter[tuple[str, int]] = Counter()
         self.snap = NO_SNAPSHOT
         self.snapped_at_ms = 0
+        self.snapshot_bytes = 0
         self.since_snapshot = 0
+        self.since_bytes = 0
+        self._counted: list[tuple[int, int]] = []
         self.barren_fences = 0
         self.ignored = 0
         self.records = 0
@@ -64,7 +69,15 @@ class Folding:
         """Take the next record of the log."""
         self.records += 1
         entry = decode(record.value)
+        if self._held is not None and not isinstance(entry, SnapshotPiece | Fence):
+            self._held.append((entry, record))  # decided while the snapshot was being written
+        else:
+            self._feed(entry, record)
+
+    def _feed(self, entry: Entry | None, record: LogRecord) -> None:
         if isinstance(entry, Fence):
+            # Nobody names a snapshot that was cut short.
+            self._held, self._snapshot_offset = None, NO_SNAPSHOT
             self.epoch = record.offset
             self.barren_fences += 1
         elif isinstance(entry, SnapshotPiece):
@@ -91,6 +104,9 @@ class Folding:
             return
         self.seq = entry.seq
         self.since_snapshot += 1
+        self.since_bytes += len(record.value)
+        if self._snapshot_offset != NO_SNAPSHOT:  # one is under way, and its moment is past
+            self._counted.append((entry.seq, len(record.value)))
         self.barren_fences = 0
         self._forget_published(entry.owed_from)
         self._owed.append((entry.seq, self._core.fold(entry.record, entry.epoch)))
@@ -119,21 +135,30 @@ class Folding:
 
     def _feed_snapshot(self, entry: SnapshotPiece, record: LogRecord) -> None:
         starting = self.epoch == NO_EPOCH  # the fold begins at this snapshot
-        if not starting and (entry.epoch != self.epoch or entry.seq != self.seq):
+        if not starting and (entry.epoch != self.epoch or entry.seq > self.seq):
             self._ignore(entry, record)
             return
         if entry.index == 0:
+            self._snapshot = SnapshotReader(keep=starting)
             self._snapshot_offset = record.offset
-        pieces = self._snapshot.add(entry)
-        if pieces is None:
+            self._counted = []
+            self._held = [] if starting else None
+        bodies = self._snapshot.add(entry)
+        if bodies is None:
             return
+        later, self._held = self._held or [], None
         if starting:
-            self._core.restore(pieces)
+            self._core.restore(bodies)
             self.epoch, self.seq = entry.epoch, entry.seq
             self.next_offsets = dict(entry.next)
-        self._forget_published(self.seq + 1)
+        self._forget_published(entry.seq + 1)
         self.snap, self.snapped_at_ms = self._snapshot_offset, entry.at_ms
-        self.since_snapshot = 0
+        self.snapshot_bytes = self._snapshot.bytes
+        since = [size for seq, size in self._counted if seq > entry.seq]
+        self.since_snapshot, self.since_bytes = len(since), sum(since)
+        self._snapshot_offset = NO_SNAPSHOT
+        for each in later:
+            self._feed(*each)
 
     def _forget_published(self, owed_from: int) -> None:
         self._owed = [each for each in self._owed if each[0] >= owed_from]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from xiaohe.streams.ports import POSITIONS, WAKEUPS, Raw
+from xiaohe.streams.stated_ms import stated_ms
 
 DUE_HEADER = "due_ms"
 """Header of a wake-up: the deadline that it was written for, ms since the epoch, as text."""
@@ -133,7 +134,7 @@ class Inbox:
 
 def _due_ms(raw: Raw) -> int:
     """The deadline a wake-up was written for; its receipt where a foreign hand wrote it."""
-    for name, value in raw.headers:
-        if name == DUE_HEADER and value.isdigit():
-            return min(int(value), raw.timestamp_ms + CLOCK_SKEW_MS_MAX)
-    return raw.timestamp_ms
+    stated = stated_ms(raw.headers, DUE_HEADER)
+    if stated is None:
+        return raw.timestamp_ms
+    return min(stated, raw.timestamp_ms + CLOCK_SKEW_MS_MAX)

@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from xiaohe.streams.decision_log import Attempt, Fence, Mark, decode, encode, snapshot_pieces
-from xiaohe.streams.ports import POSITIONS, Clock, Log
+from xiaohe.streams.decision_log import Attempt, Fence, Mark, SnapshotWriter, decode, encode
+from xiaohe.streams.ports import POSITIONS, Clock, Log, SnapshotPart
 from xiaohe.streams.takeover import TakenOver
 
 _log = structlog.get_logger(__name__)
 
 SNAPSHOT_RECORDS = 2_000
-"""Decisions between two snapshots: a fold of so many takes about a second."""
+"""Decisions between two snapshots at least: a fold of so many takes a third of a second."""
+
+SNAPSHOT_RECORDS_MAX = 20_000
+"""Decisions between two snapshots at most, some 3 s of folding. In between it is as many as take
+the room of the last snapshot: what is written in all is at most twice what is decided."""
 
 SNAPSHOT_AGE_MS = 24 * 3600 * 1000
 """Age at which an idle partition is snapshotted anew: far less than the log's retention."""
@@ -34,8 +38,8 @@ class Journal:
     Attributes
     ----------
     next_offset : where the next write belongs.
-    snap : offset of the newest whole snapshot; every entry names it.
-    since_snapshot : decisions written since.
+    snap, snapshot_bytes : offset and size of the newest whole snapshot; every entry names it.
+    since_snapshot, since_bytes : decisions written since the moment whose state it is.
     """
 
     def __init__(self, log: Log, clock: Clock, taken_over: TakenOver) -> None:
@@ -44,16 +48,22 @@ class Journal:
         self.next_offset = taken_over.next_offset
         self.snap = taken_over.snap
         self.snapped_at_ms = taken_over.snapped_at_ms or clock.now_ms()
+        self.snapshot_bytes = taken_over.snapshot_bytes
         self.since_snapshot = taken_over.since_snapshot
+        self.since_bytes = taken_over.since_bytes
         self._io = log
         self._clock = clock
         self._positions_noted = taken_over.next_inputs[POSITIONS]
         self._noted_at_ms = clock.now_ms()
+        self._writing: SnapshotWriter | None = None
+        self._first_offset = taken_over.snap
+        self._counted_at = (0, 0)
 
     async def decisions(self, values: Sequence[bytes], positions_next: int) -> None:
         """Write a batch of decisions, which say how far the positions were taken."""
         await self._append(values)
         self.since_snapshot += len(values)
+        self.since_bytes += sum(map(len, values))
         self._positions_noted = positions_next
 
     async def attempt(self, topic: str, offset: int, now_ms: int, error: str) -> None:
@@ -73,21 +83,35 @@ class Journal:
 
     def snapshot_wanted(self, now_ms: int) -> bool:
         """Whether the newest snapshot is too far back, or too old."""
-        old = now_ms - self.snapped_at_ms >= SNAPSHOT_AGE_MS
-        return old or self.since_snapshot >= SNAPSHOT_RECORDS
+        if now_ms - self.snapped_at_ms >= SNAPSHOT_AGE_MS:
+            return True
+        if self.since_snapshot < SNAPSHOT_RECORDS:
+            return False
+        worth_it = self.since_bytes >= self.snapshot_bytes
+        return worth_it or self.since_snapshot >= SNAPSHOT_RECORDS_MAX
 
-    async def snapshot(
-        self, pieces: Sequence[bytes], seq: int, now_ms: int, next_inputs: Mapping[str, int]
+    async def snapshot_part(
+        self, part: SnapshotPart, seq: int, now_ms: int, next_inputs: Mapping[str, int]
     ) -> None:
-        """Write the folded state; entries name it only once it is whole in the log."""
-        entries = snapshot_pieces(
-            pieces, epoch=self.epoch, seq=seq, at_ms=now_ms, next_offsets=next_inputs
-        )
-        offsets = [await self._append([encode(entry)]) for entry in entries]
-        self.snap = offsets[0]
-        self.snapped_at_ms = now_ms
-        self.since_snapshot = 0
-        await self.mark(now_ms, next_inputs[POSITIONS])  # names it, should nothing be decided
+        """Write the next piece of the state, the first at the moment whose state it is; entries
+        name it only once it is whole in the log."""
+        if self._writing is None:
+            self._writing = SnapshotWriter(
+                epoch=self.epoch, seq=seq, at_ms=now_ms, next_offsets=next_inputs, snap=self.snap
+            )
+            self._counted_at = (self.since_snapshot, self.since_bytes)
+        writing = self._writing
+        piece = writing.piece(part.body, last=part.last)
+        offset = await self._append([encode(piece)])
+        if piece.index == 0:
+            self._first_offset = offset
+        if part.last:
+            self._writing = None
+            self.snap, self.snapshot_bytes = self._first_offset, writing.bytes
+            self.snapped_at_ms = writing.at_ms
+            self.since_snapshot -= self._counted_at[0]
+            self.since_bytes -= self._counted_at[1]
+            await self.mark(now_ms, next_inputs[POSITIONS])  # names it, should nothing be decided
 
     async def _append(self, values: Sequence[bytes]) -> int:
         """Write to the log; the offset of the first. Raises FencedError."""

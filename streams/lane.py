@@ -20,8 +20,9 @@ Time: a record received after the earliest open deadline waits until that deadli
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
 from msgspec import Struct
@@ -38,7 +39,9 @@ from xiaohe.streams.ports import (
     Log,
     Publication,
     Raw,
+    SnapshotPart,
     Step,
+    WakeUpCall,
 )
 from xiaohe.streams.takeover import TakenOver
 from xiaohe.streams.wakeups import Calls, publication
@@ -76,6 +79,10 @@ CHECK_MS = 500
 """After how long of waiting for records that the topic's end promises it is looked whether there
 are any: a transaction's control record takes an offset and is never delivered."""
 
+CALLS_AT_ONCE = 256
+"""Wake-ups written in one turn, some 20 ms: of thousands that fall due in one moment the first
+are decided while the last are written."""
+
 INBOX_HIGH, INBOX_LOW = 2_000, 500
 """Records of one topic waiting when its fetching is paused and when it goes on."""
 
@@ -102,6 +109,13 @@ class Flow:
     resume: Callable[[str], None] | None = None
 
 
+class SnapshotTurn(Struct):
+    """Whose turn it is, of a worker's lanes, to write a snapshot: one at a time, or an alert would
+    wait for a piece of each. ``partition`` None: nobody's."""
+
+    partition: int | None = None
+
+
 class _Batch(Struct):
     items: list[Item]
     values: list[bytes]
@@ -114,16 +128,24 @@ class Lane:
     Attributes
     ----------
     clean : nothing is decided that is not written, published and acknowledged.
-    taken_count : records taken so far; moves whenever the lane does.
+    taken_count : records taken so far; moves whenever the lane takes one.
+    turns : rounds of ``run`` so far; moves every TICK_MS at least, whatever there is to do.
     """
 
     def __init__(
-        self, core: Core, log: Log, clock: Clock, flow: Flow, taken_over: TakenOver
+        self,
+        core: Core,
+        log: Log,
+        clock: Clock,
+        flow: Flow,
+        taken_over: TakenOver,
+        turn: SnapshotTurn | None = None,
     ) -> None:
         self.partition = taken_over.partition
         self.epoch = taken_over.epoch
         self.clean = True
         self.taken_count = 0
+        self.turns = 0
         self._core = core
         self._io = log
         self._clock = clock
@@ -139,6 +161,8 @@ class Lane:
         self._backlog: dict[str, int] | None = dict(taken_over.ends)
         self._barrier = dict(taken_over.ends)
         self._calls = Calls()
+        self._turn = turn or SnapshotTurn()
+        self._parts: Iterator[SnapshotPart | None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
         self._paused: set[str] = set()
@@ -206,7 +230,9 @@ class Lane:
             attempts=self._attempts,
             snap=self._journal.snap,
             snapped_at_ms=self._journal.snapped_at_ms,
+            snapshot_bytes=self._journal.snapshot_bytes,
             since_snapshot=self._journal.since_snapshot,
+            since_bytes=self._journal.since_bytes,
             barren=0,
             folded=0,
             republished=0,
@@ -215,12 +241,13 @@ class Lane:
     async def run(self) -> None:
         """Work until ``stop``; every exception means that the worker must leave."""
         while not self._stopping:
+            self.turns += 1
             self._wake.clear()
             await self._call_due()
             await self._fetch_barrier()
             moved = await self._batch()
             await self._housekeeping()
-            if moved:
+            if moved or self._parts is not None:
                 await asyncio.sleep(0)  # a backlog of positions alone waits for nothing
             else:
                 await self._rest()
@@ -238,7 +265,12 @@ class Lane:
             now_ms = max(now_ms, first.due_ms - 1)  # the broker's clock is ahead of ours
         if due_ms > now_ms or not self._backlog_reached(due_ms):
             return
-        calls = self._calls.to_write(self._core.due(now_ms), now_ms)
+        due: Iterable[WakeUpCall]
+        if self._calls.look_again(now_ms):
+            due = self._core.due(now_ms)
+        else:
+            due = islice(self._core.newly_due(now_ms), CALLS_AT_ONCE)
+        calls = self._calls.to_write(due, now_ms)
         if calls:
             await self._io.publish([publication(call, self.partition) for call in calls])
             self._calls.written(calls, now_ms)
@@ -330,7 +362,7 @@ class Lane:
         assert len(steps) == 1 or raw.topic == POSITIONS, "a deciding input gives one decision"
         self._record(batch, item, steps, owed_from, now_ms)
         if raw.topic == WAKEUPS:
-            self._calls.taken(raw, self._core.due(now_ms))
+            self._calls.taken(raw, still_due=self._core.still_due(raw))
 
     def _set_aside(self, raw: Raw, now_ms: int, attempts: int) -> Step:
         where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
@@ -417,9 +449,7 @@ class Lane:
     async def _housekeeping(self) -> None:
         """Snapshots, marks and what the core publishes without a decision."""
         now_ms = self._now()
-        if self._journal.snapshot_wanted(now_ms):
-            pieces = self._core.snapshot()
-            await self._journal.snapshot(pieces, self._seq, now_ms, self._next_inputs)
+        await self._snapshot(now_ms)
         if self._journal.mark_wanted(now_ms, self._next_inputs[POSITIONS]):
             await self._journal.mark(now_ms, self._next_inputs[POSITIONS])
         if now_ms >= self._tick_at_ms:
@@ -427,6 +457,20 @@ class Lane:
             publications = self._core.tick(now_ms, self.epoch)
             if publications:
                 await self._io.publish(publications)
+
+    async def _snapshot(self, now_ms: int) -> None:
+        """Write the next piece of the state, if one is wanted or under way: a large state takes
+        many turns, and no alert and no deadline waits for more than one piece."""
+        if self._parts is None:
+            if self._turn.partition is not None or not self._journal.snapshot_wanted(now_ms):
+                return
+            self._turn.partition = self.partition
+            self._parts = self._core.snapshotting()
+        part = next(self._parts)
+        if part is not None:
+            await self._journal.snapshot_part(part, self._seq, now_ms, self._next_inputs)
+            if part.last:
+                self._parts = self._turn.partition = None
 
     async def _rest(self) -> None:
         """Wait for a record or for the time of the next thing to do."""

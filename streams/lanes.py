@@ -7,7 +7,7 @@ import structlog
 from msgspec import structs
 
 from xiaohe.streams.brokers_time import BrokersClock, HeededLog
-from xiaohe.streams.lane import Flow, Lane
+from xiaohe.streams.lane import Flow, Lane, SnapshotTurn
 from xiaohe.streams.ports import Clock, Core, Log, Raw
 from xiaohe.streams.takeover import take_over
 
@@ -24,6 +24,10 @@ class Lanes:
     """One lane for each partition that the worker owns.
 
     ``on_failure`` is called once, with what ended a lane: the worker must leave.
+
+    Attributes
+    ----------
+    took_ms : how long each stage of the last take-overs took, for the slowest partition.
     """
 
     def __init__(
@@ -42,11 +46,15 @@ class Lanes:
         self._lanes: dict[int, tuple[Lane, Core]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._parked: dict[int, tuple[Lane, Core]] = {}
+        self.took_ms: dict[str, int] = {}
+        self._turn = SnapshotTurn()
 
     async def own(self, partitions: Iterable[int]) -> None:
         """Own exactly these partitions: take over those that are new and start their lanes."""
         assert not self._lanes, "the lanes of the last assignment are released first"
         gate = asyncio.Semaphore(TAKE_OVERS_AT_ONCE)
+        self.took_ms = {}
+        self._turn = SnapshotTurn()
         async with asyncio.TaskGroup() as group:
             for partition in sorted(partitions):
                 group.create_task(self._open(partition, gate))
@@ -67,7 +75,9 @@ class Lanes:
             else:
                 core = self._make_core(partition)
                 taken_over = await take_over(self._io, core, self._clock, partition)
-            lane = Lane(core, self._io, self._clock, flow, taken_over)
+                for stage, ms in taken_over.took_ms.items():
+                    self.took_ms[stage] = max(ms, self.took_ms.get(stage, 0))
+            lane = Lane(core, self._io, self._clock, flow, taken_over, self._turn)
             self._lanes[partition] = (lane, core)
 
     async def _kept(self, partition: int) -> tuple[Lane, Core] | None:

@@ -7,12 +7,13 @@ implementation: a toy core in the tests, and a log in memory for tests, simulati
 embedded stand-in.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Names and values; Kafka has headers without a value, and two of one name."""
 
 POSITIONS = "positions"
 """Key in topics.yaml of the positions: the one input topic that need not give a decision."""
@@ -28,10 +29,10 @@ class Raw(Struct, frozen=True):
     """One record as it lies in an input topic; ``topic`` is the key used in topics.yaml.
 
     ``timestamp_ms`` is the broker's receipt (LogAppendTime). ``replayed`` is true for a position
-    that is only to be learned from: at a take-over the last POSITIONS_REPLAY_S of positions are
-    shown to the core first, so that it knows where everybody is. Those that no recorded decision
-    has seen come again afterwards as live ones, older than what is known by then; they may still
-    decide (an alarm, an arrival).
+    that is only to be learned from: at a take-over the last minutes of positions
+    (``Core.replay_s``) are shown to the core first, so that it knows where everybody is. Those
+    that no recorded decision has seen come again afterwards as live ones, older than what is known
+    by then; they may still decide (an alarm, an arrival).
     """
 
     topic: str
@@ -74,6 +75,13 @@ class WakeUpCall(Struct, frozen=True):
     value: bytes
 
 
+class SnapshotPart(Struct, frozen=True):
+    """A piece of the folded state; ``last`` says that the snapshot is whole with it."""
+
+    body: bytes
+    last: bool
+
+
 class Core(Protocol):
     """All areas of one partition: decides, folds, and knows what falls due next. No I/O."""
 
@@ -102,12 +110,29 @@ class Core(Protocol):
         """Every open deadline with ``due_ms <= now_ms``, earliest first."""
         ...
 
+    def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
+        """Those of ``due`` that were not given before, as far as it is gone through."""
+        ...
+
+    def still_due(self, wake_up: Raw) -> bool:
+        """Whether ``due`` would give the deadline that a wake-up was written for again."""
+        ...
+
     def tick(self, now_ms: int, epoch: int) -> Sequence[Publication]:
         """What is published now and then without a decision (the members' states)."""
         ...
 
     def snapshot(self) -> Sequence[bytes]:
         """The folded state in pieces of at most SNAPSHOT_PIECE_BYTES_MAX."""
+        ...
+
+    def snapshotting(self) -> Iterator[SnapshotPart | None]:
+        """The same bit by bit, to be gone through between decisions: the state is that of the
+        moment at which the first piece is given. None: a good moment for something else."""
+        ...
+
+    def replay_s(self) -> float:
+        """How far back a position may still be of use, seconds."""
         ...
 
     def restore(self, pieces: Sequence[bytes]) -> None:

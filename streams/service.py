@@ -6,7 +6,8 @@ never given an area that it could not decide for.
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from xiaohe.geo.warming import warm_up
 from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.bad_input import BadInput
 from xiaohe.streams.codec import Gone, decode_roster
-from xiaohe.streams.engine import AreaEngine, Shared
-from xiaohe.streams.ports import Core, Raw
+from xiaohe.streams.engine import AreaEngine, Shared, roster_letter
+from xiaohe.streams.ports import Core, Publication, Raw
 from xiaohe.streams.roads_watch import RoadsWatch
 from xiaohe.streams.roster_reader import RosterReader
 from xiaohe.streams.worker import Worker, run_worker
@@ -34,6 +35,14 @@ GC_ALLOCATIONS = 20_000
 
 TELLS_OF_ROSTER = 0
 """The partition whose owner publishes the dead letters of the roster, which is no area topic."""
+
+BAD_ENTRIES_MAX = 10_000
+"""Dead letters of the roster that a worker keeps, some 10 MB, while it does not own that partition
+and so cannot tell whether they were published: a whole roster of a large city. Of more the oldest
+are left to the owner, who has read them as well."""
+
+
+Owned = Callable[[frozenset[int], Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Service:
         self.roster = Roster()
         self._engines: dict[int, AreaEngine] = {}
         self._loaded = False
-        self._bad: list[tuple[Raw, BadInput]] = []
+        self._untold: deque[Publication] = deque(maxlen=BAD_ENTRIES_MAX)
         topics = settings.topics
         # Begun before the file is read, so that no change between is missed.
         self.roads_watch = RoadsWatch(settings.roads, settings.speed, self.on_roads)
@@ -88,13 +97,17 @@ class Service:
         self._tell_bad_entries()
         return engine
 
+    def own(self, partitions: frozenset[int]) -> None:
+        """Let go of the engines of partitions that others have now."""
+        self._engines = {p: engine for p, engine in self._engines.items() if p in partitions}
+
     def on_roster(self, raw: Raw) -> None:
         """Take a record of the roster topic; a bad one changes nothing and is dead-lettered."""
         self.roster.version = f"{ROSTER}@{raw.offset + 1}"
         try:
             entry = decode_roster(raw.key, raw.value, raw.headers)
         except BadInput as bad:
-            self._bad.append((raw, bad))
+            self._untold.append(roster_letter(raw, bad, self.shared))
             self._tell_bad_entries()
             return
         if isinstance(entry, Gone):
@@ -112,9 +125,8 @@ class Service:
         """Every worker reads the whole roster; the one with the first partition tells of it."""
         teller = self._engines.get(TELLS_OF_ROSTER)
         if teller is not None:
-            for raw, bad in self._bad:
-                teller.roster_refused(raw, bad)
-            self._bad.clear()
+            teller.tell(self._untold)
+            self._untold.clear()
 
 
 def _policy(settings: ServiceSettings) -> Policy:
@@ -131,15 +143,21 @@ class _ServiceWorker(Worker):
         self,
         service: Service,
         settings: ServiceSettings,
-        on_owned: Callable[[frozenset[int]], None],
+        on_owned: Owned,
     ) -> None:
         super().__init__(
             settings.worker,
             settings.topics,
             service.make_core,
-            on_owned=lambda: on_owned(frozenset(lane.partition for lane in self.lanes.lanes)),
+            on_owned=self._tell_owned,
         )
         self._service = service
+        self._tell = on_owned
+
+    def _tell_owned(self) -> None:
+        partitions = frozenset(lane.partition for lane in self.lanes.lanes)
+        self._service.own(partitions)
+        self._tell(partitions, self.lanes.took_ms)
 
     async def run(self) -> BaseException | None:
         """Read the roster, then work; see ``Worker.run``."""
@@ -174,11 +192,12 @@ class _ServiceWorker(Worker):
             self._end(fault)
 
 
-def run_service(settings: ServiceSettings, on_owned: Callable[[frozenset[int]], None]) -> int:
+def run_service(settings: ServiceSettings, on_owned: Owned) -> int:
     """Run one worker until SIGTERM or SIGINT; give its exit status.
 
-    ``on_owned`` is told the partitions whenever they have been taken over. Raises what ``Service``
-    raises where the worker cannot begin.
+    ``on_owned`` is told the partitions whenever they have been taken over, and how many ms each
+    stage of that took for the slowest of those that are new. Raises what ``Service`` raises where
+    the worker cannot begin.
     """
     service = Service(settings)
     # Map and modules live as long as the process: a full collection that walks them all stops the

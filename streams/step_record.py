@@ -14,6 +14,7 @@ from xiaohe.dispatch.inputs import Cause
 from xiaohe.streams.codec import dead_letter_id
 from xiaohe.streams.outputs import VIEWS_STAGE, dead_letter_publication
 from xiaohe.streams.ports import Publication, Raw
+from xiaohe.streams.stated_ms import stated_ms
 
 FIRST_RECEIPT: Final = "xiaohe_received_ms"
 """Header of a forwarded record: when it was first received, ms."""
@@ -21,9 +22,6 @@ FIRST_RECEIPT: Final = "xiaohe_received_ms"
 
 FORWARDING_MS_MAX: Final = 60_000
 """A forwarded record was first received at most so long before: a worker's restart and more."""
-
-MS_DIGITS_MAX: Final = 15
-"""Digits of a time in ms; int() of a long text is no small matter."""
 
 FORWARDED_HEADERS: Final = ("ce_", "content-type")
 """Headers that a forwarded record keeps: what the contract gives a meaning to."""
@@ -58,11 +56,10 @@ def first_receipt_ms(raw: Raw) -> int:
 
     Anybody can write the header, so it is believed only as far as a forwarding takes.
     """
-    for name, value in raw.headers:
-        if name == FIRST_RECEIPT and value and len(value) <= MS_DIGITS_MAX and value.isdigit():
-            earliest_ms = raw.timestamp_ms - FORWARDING_MS_MAX
-            return max(earliest_ms, min(int(value), raw.timestamp_ms))
-    return raw.timestamp_ms
+    stated = stated_ms(raw.headers, FIRST_RECEIPT)
+    if stated is None:
+        return raw.timestamp_ms
+    return max(raw.timestamp_ms - FORWARDING_MS_MAX, min(stated, raw.timestamp_ms))
 
 
 def forward_to(raw: Raw, partition: int) -> Forward:

@@ -11,6 +11,7 @@
 import os
 import socket
 from collections.abc import Mapping
+from itertools import pairwise
 
 import structlog
 from msgspec import Struct, structs
@@ -21,14 +22,16 @@ from xiaohe.streams.ports import INPUTS, POSITIONS, Clock, Core, Log
 
 _log = structlog.get_logger(__name__)
 
-POSITIONS_REPLAY_S = 120
-"""How far back positions are learned from again: a fix is usable for as long (policy ``fix_s``)."""
-
-WINDOW_RECORDS = 256
-"""Records looked at first for the offset of the newest snapshot, backwards from the fence."""
+WINDOW_RECORDS = 32
+"""Records looked at first for the offset of the newest snapshot, backwards from the fence: nearly
+always any of them names it, and they may be pieces of one that was cut short."""
 
 WINDOW_GROWTH = 8
 """How much further back each next look goes when the last found no entry that names it."""
+
+
+STAGES = ("fence", "fold", "owed", "positions")
+"""What a take-over does, in this order."""
 
 
 class LogDamagedError(Exception):
@@ -39,7 +42,8 @@ class TakenOver(Struct):
     """What a lane starts from.
 
     ``next_offset`` is where its own next write belongs, ``next_inputs`` the first offset to take
-    of each input topic, ``ends`` the input topics' ends as of the take-over.
+    of each input topic, ``ends`` the input topics' ends as of the take-over. ``took_ms`` says how
+    long each of its STAGES took.
     """
 
     partition: int
@@ -55,6 +59,9 @@ class TakenOver(Struct):
     barren: int
     folded: int
     republished: int
+    snapshot_bytes: int = 0
+    since_bytes: int = 0
+    took_ms: Mapping[str, int] = {}
 
 
 async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> TakenOver:
@@ -65,17 +72,22 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
     LogDamagedError
         where the log's beginning is gone and no snapshot is left.
     """
+    times_ms = [clock.now_ms()]
     fence = Fence(worker=f"{socket.gethostname()}:{os.getpid()}", at_ms=clock.now_ms())
     epoch = (await log.append_decisions(partition, [encode(fence)]))[0].offset
+    times_ms.append(clock.now_ms())
     start = await _find_start(log, partition, epoch)
     folding = Folding(core, partition)
     async for record in log.read_decisions(partition, start, epoch):
         folding.feed(record)
     _check_start(folding, start, partition)
+    times_ms.append(clock.now_ms())
     owed = folding.owed
     await log.publish(owed)
+    times_ms.append(clock.now_ms())
     next_inputs = await _next_inputs(log, partition, folding)
     await _learn_positions(log, core, clock, partition, epoch)
+    times_ms.append(clock.now_ms())
     taken = TakenOver(
         partition=partition,
         epoch=epoch,
@@ -90,6 +102,9 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
         barren=folding.barren_fences,
         folded=folding.records,
         republished=len(owed),
+        snapshot_bytes=folding.snapshot_bytes,
+        since_bytes=folding.since_bytes,
+        took_ms={name: b - a for name, (a, b) in zip(STAGES, pairwise(times_ms), strict=True)},
     )
     _log.info("taken_over", **structs.asdict(taken))
     return taken
@@ -144,7 +159,7 @@ async def _next_inputs(log: Log, partition: int, folding: Folding) -> dict[str, 
 
 async def _learn_positions(log: Log, core: Core, clock: Clock, partition: int, epoch: int) -> None:
     now_ms = clock.now_ms()
-    start = await log.input_offset_at(POSITIONS, partition, now_ms - POSITIONS_REPLAY_S * 1000)
+    start = await log.input_offset_at(POSITIONS, partition, now_ms - round(core.replay_s() * 1000))
     end = (await log.input_ends(partition))[POSITIONS]
     async for raw in log.read_input(POSITIONS, partition, start, end):
         try:

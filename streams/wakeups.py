@@ -41,6 +41,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._under_way: dict[Identity, _UnderWay] = {}
+        self._look_again_ms = 0
 
     def to_write(self, due: Iterable[WakeUpCall], now_ms: int) -> list[WakeUpCall]:
         """Those that are not under way, and those that must be repeated.
@@ -80,7 +81,15 @@ class Calls:
         if known is not None:
             known.come = True
 
-    def taken(self, raw: Raw, still_due: Iterable[WakeUpCall]) -> None:
+    def look_again(self, now_ms: int) -> bool:
+        """Whether it is time to look at all that are due, and not only at those newly due: they
+        are written again where they do not come, and a lane that begins knows of none."""
+        if now_ms < self._look_again_ms:
+            return False
+        self._look_again_ms = now_ms + REPEAT_MS
+        return True
+
+    def taken(self, raw: Raw, *, still_due: bool) -> None:
         """A wake-up has been decided.
 
         Raises
@@ -88,9 +97,8 @@ class Calls:
         DeadlineStaysError
             where the core would have the same wake-up written again.
         """
-        identity = _identity(raw)
-        self._under_way.pop(identity, None)
-        if any((call.key, call.value) == identity for call in still_due):
+        self._under_way.pop(_identity(raw), None)
+        if still_due:
             raise DeadlineStaysError("a wake-up was taken and its deadline is still open")
 
 

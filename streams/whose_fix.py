@@ -12,8 +12,9 @@ from xiaohe.streams.fix_columns import FixColumns
 UNKNOWN_DEVICE_MS: Final = 3_600_000
 """One dead letter a device and hour, from the contract."""
 
-DEVICES_KEPT_MAX: Final = 10_000
-"""Unknown devices remembered before those of more than an hour ago are forgotten."""
+DEVICES_KEPT_MAX: Final = 50_000
+"""Unknown devices remembered, some 10 MB a partition: more than a large city's fleet, sent to the
+wrong area by mistake. Of more in an hour, those that were refused first may be told of again."""
 
 
 def member_of(
@@ -61,22 +62,25 @@ def _taken_by(state: AreaState, device_id: str, at_ms: int) -> str | None:
 
 
 class RefusedDevices:
-    """When each unknown device was last refused."""
+    """When each unknown device was last refused aloud, the longest ago first."""
 
     def __init__(self) -> None:
         self._last_ms: dict[str, int] = {}
 
+    def __len__(self) -> int:
+        """Count the devices that are remembered."""
+        return len(self._last_ms)
+
     def note(self, device_id: str, at_ms: int) -> None:
         """Take note of a refusal that the log holds."""
-        self._last_ms[device_id] = max(at_ms, self._last_ms.get(device_id, at_ms))
+        self._last_ms[device_id] = max(at_ms, self._last_ms.pop(device_id, at_ms))
+        if len(self._last_ms) > DEVICES_KEPT_MAX:
+            del self._last_ms[next(iter(self._last_ms))]
 
     def refuse(self, device_id: str, received_ms: int) -> bool:
         """Tell whether a device is to be refused aloud: not within the hour of the last time."""
         last_ms = self._last_ms.get(device_id)
         if last_ms is not None and received_ms - last_ms < UNKNOWN_DEVICE_MS:
             return False
-        if len(self._last_ms) >= DEVICES_KEPT_MAX:
-            since_ms = received_ms - UNKNOWN_DEVICE_MS
-            self._last_ms = {d: ms for d, ms in self._last_ms.items() if ms > since_ms}
-        self._last_ms[device_id] = received_ms
+        self.note(device_id, received_ms)
         return True

@@ -21,8 +21,9 @@ from aiokafka.errors import KafkaError
 
 from xiaohe.streams.app import WorkerSettings, build_app
 from xiaohe.streams.clocks import SystemClock
+from xiaohe.streams.consumer import Commits
 from xiaohe.streams.kafka_log import KafkaLog
-from xiaohe.streams.lane import Flow
+from xiaohe.streams.lane import Flow, Lane
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.ports import Clock, Core, Log
 from xiaohe.topics import Topics
@@ -40,14 +41,14 @@ LAG_CHECK_S = 10.0
 """How often it is looked whether the topics are read at all."""
 
 STUCK_S = 40.0
-"""How long a topic may grow unread, or a lane stand with records: longer than a lane's own limit,
-shorter than the first window."""
+"""How long a topic may grow unread, a lane stand still, or what was acknowledged go uncommitted:
+longer than a lane's own limit, shorter than the first window."""
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 
 
 class StuckError(Exception):
-    """The topics grow and are not read, or a lane has records and does not move."""
+    """Something does not move that should; the message says what."""
 
 
 class _Stoppable(Protocol):
@@ -110,12 +111,12 @@ class Worker:
         if self._ending.is_set():
             return self._reason
         async with KafkaLog(self._settings.bootstrap_servers, self._topics) as kafka:
-            io = self._wrap_log(kafka)
+            io, commits = self._wrap_log(kafka), Commits()
             app = build_app(
                 self._settings, self._topics, lambda flow: self._make(io, flow),
-                self._end, self._on_owned,
+                self._end, self._on_owned, commits,
             )  # fmt: skip
-            watching = asyncio.create_task(_StuckWatch(self.lanes, io).run(self._end))
+            watching = asyncio.create_task(_StuckWatch(self.lanes, io, commits).run(self._end))
             crash = asyncio.create_task(app.wait_until_stopped())
             starting = asyncio.create_task(app.start())
             starting.add_done_callback(self._started)
@@ -150,36 +151,54 @@ class Worker:
 
 
 class _StuckWatch:
-    """Notices what stands still: Faust's consumer may fall silent without an error, and a lane may
-    wait for an answer that never comes."""
+    """Notices what stands still without an error: Faust's consumer or its agent may fall silent,
+    a lane may wait for an answer that never comes, commits may stop."""
 
-    def __init__(self, lanes: Lanes, io: Log) -> None:
+    def __init__(self, lanes: Lanes, io: Log, commits: Commits) -> None:
         self._lanes = lanes
         self._io = io
+        self._commits = commits
         self._since: dict[tuple[int, str], tuple[int, float]] = {}
 
     async def run(self, fail: Callable[[BaseException], None]) -> None:
         """Look every LAG_CHECK_S; ``fail`` is called with what stands still."""
         while True:
             await asyncio.sleep(LAG_CHECK_S)
-            for lane in self._lanes.lanes:
-                try:
-                    ends = await self._io.input_ends(lane.partition)
-                except (KafkaError, TimeoutError):
-                    break  # the broker is away: whoever writes or reads will say so
-                for topic, offset in lane.fetched_next.items():
-                    behind = offset < ends[topic] and not lane.paused(topic)
-                    self._note(lane.partition, topic, offset if behind else None, fail)
-                waits = lane.waiting > 0
-                self._note(lane.partition, "lane", lane.taken_count if waits else None, fail)
+            lanes = self._lanes.lanes
+            owned = {lane.partition for lane in lanes}
+            self._since = {key: seen for key, seen in self._since.items() if key[0] in owned}
+            try:
+                for lane in lanes:
+                    self._look_at_lane(lane)
+                    await self._look_at_topics(lane)
+                self._look_at_commits()
+            except StuckError as stuck:
+                fail(stuck)
 
-    def _note(
-        self,
-        partition: int,
-        what: str,
-        at: int | None,
-        fail: Callable[[BaseException], None],
-    ) -> None:
+    def _look_at_lane(self, lane: Lane) -> None:
+        """A lane turns whether there is anything to do or not, and takes what waits."""
+        self._note(lane.partition, "lane turns", lane.turns)
+        waits = lane.waiting > 0
+        self._note(lane.partition, "lane records", lane.taken_count if waits else None)
+
+    async def _look_at_topics(self, lane: Lane) -> None:
+        try:
+            async with asyncio.timeout(LAG_CHECK_S):
+                ends = await self._io.input_ends(lane.partition)
+        except (KafkaError, TimeoutError):
+            return  # the broker is away: whoever writes or reads will say so
+        for topic, offset in lane.fetched_next.items():
+            behind = offset < ends[topic] and not lane.paused(topic)
+            self._note(lane.partition, topic, offset if behind else None)
+
+    def _look_at_commits(self) -> None:
+        if self._commits.overdue_s > STUCK_S:
+            raise StuckError(
+                f"nothing was committed for {self._commits.overdue_s:.0f} s, though "
+                f"{self._commits.pending} records were acknowledged"
+            )
+
+    def _note(self, partition: int, what: str, at: int | None) -> None:
         key = (partition, what)
         now_s = time.monotonic()
         known = self._since.get(key)
@@ -188,7 +207,7 @@ class _StuckWatch:
         elif known is None or known[0] != at:
             self._since[key] = (at, now_s)
         elif now_s - known[1] > STUCK_S:
-            fail(StuckError(f"{what}[{partition}] has stood at {at} for {STUCK_S:.0f} s"))
+            raise StuckError(f"{what}[{partition}] has stood at {at} for {STUCK_S:.0f} s")
 
 
 def run_worker(worker: Worker) -> int:

@@ -78,6 +78,7 @@ GROUPS = {
             "stream": "Alert to order, and positions, through the one-machine Kafka.",
             "geo": "A whole choice, beside stores of positions, up to a million members.",
             "matching": "How often a fix is put on the right road, beside plain snapping.",
+            "recover": "From a worker's kill -9 until its areas decide again.",
             "bursts": "Alerts at once, few members free: on time, beside greedy and the optimum.",
         },
     ),

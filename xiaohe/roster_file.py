@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from pathlib import Path
 
 import orjson
@@ -23,7 +24,9 @@ class RosterFileError(Exception):
 def read_roster(path: Path) -> list[dict[str, object]]:
     """Read and check a roster file. Raises RosterFileError with every bad entry, FileUnreadable."""
     try:
-        found = json.loads(read_file(path))
+        found = json.loads(read_file(path), parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise RosterFileError(f"{path} nests too deep to be a roster") from None
     except ValueError as fault:
         raise RosterFileError(f"{path} is not JSON: {fault}") from None
     if not isinstance(found, list):
@@ -34,11 +37,20 @@ def read_roster(path: Path) -> list[dict[str, object]]:
     return found
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text[:20]} is no number that can be written again")
+    return number
+
+
 def _problem(n: int, entry: object) -> str | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("member_id"), str):
         return f"entry {n}: a member needs a member_id"
     try:
         decode_roster(entry["member_id"].encode(), orjson.dumps(entry))
+    except (orjson.JSONEncodeError, UnicodeEncodeError) as fault:
+        return f"entry {n}: cannot be written as a record ({fault})"
     except BadInput as bad:
         return f"entry {n} ({entry['member_id']}): {bad.reason.value}: {bad.detail}"
     return None

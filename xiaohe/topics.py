@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
+
+from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
 
 TOPICS_FILE = Path(__file__).parent / "topics.yaml"
 
@@ -176,11 +177,10 @@ def load_topics(
     """
     where = path or TOPICS_FILE
     try:
-        raw = yaml.safe_load(where.read_bytes())
-        file = msgspec.convert(raw, TopicsFile)
+        file = msgspec.convert(read_yaml(where.read_bytes()), TopicsFile)
     except OSError as error:
         raise TopicsFileError(f"{where} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+    except (BadYaml, RecursionError, msgspec.ValidationError) as error:
         raise TopicsFileError(f"{where}: {error}") from error
     copies = replication_factor or _copies_from_environment() or file.replication_factor
     file = msgspec.structs.replace(

@@ -7,16 +7,16 @@ no row can be used is refused. Times without an offset are the area's own.
 import csv
 import gzip
 import io
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import yaml
-
+from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
 from xiaohe.sim.streets import Streets
 from xiaohe.sim.whatif.demand import DAYS, HOURS, Call, Rates, Spot
 
@@ -84,11 +84,11 @@ class _Bad(Exception):
 def read_calls(path: Path, streets: Streets, zone: tzinfo) -> CallsFile:
     """Read a CSV file, plain or gzipped. Raises DemandFileError where nothing of it is of use."""
     rows = csv.DictReader(io.StringIO(_text(path), newline=""))
-    columns = _columns(path, rows.fieldnames or ())
     calls: list[Call] = []
     left_out: Counter[str] = Counter()
     lines: dict[str, list[int]] = {}
     try:
+        columns = _columns(path, rows.fieldnames or ())
         for number, row in enumerate(rows):
             if number >= CALLS_MAX:
                 raise DemandFileError(f"{path} has more than {CALLS_MAX:,} calls: divide it")
@@ -111,7 +111,7 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError) as fault:
+    except (OSError, EOFError, zlib.error) as fault:
         raise DemandFileError(f"{path}: {fault}: name a file that can be read") from None
     return raw.decode("utf-8-sig", errors="replace")
 
@@ -199,10 +199,8 @@ def read_rates(path: Path) -> Rates:
     try:
         if path.suffix.lower() == ".csv":
             return Rates(_hours_of_csv(text))
-        return _rates(yaml.safe_load(text))
-    except yaml.YAMLError as fault:
-        raise DemandFileError(f"{path}: {fault}") from None
-    except DemandFileError as fault:
+        return _rates(read_yaml(text))
+    except (BadYaml, csv.Error, DemandFileError) as fault:
         raise DemandFileError(f"{path}: {fault}") from None
 
 
@@ -248,7 +246,7 @@ def _rates(found: object) -> Rates:
     categories = found.get("categories")
     if categories is not None and not _are_weights(categories):
         raise DemandFileError("categories must be {name: weight}, with a weight above 0")
-    return Rates(hours, tuple(_spots(found.get("places") or ())), categories, made_up)
+    return Rates(hours, tuple(_spots(found.get("places") or [])), categories, made_up)
 
 
 def _day(values: object) -> tuple[float, ...]:
@@ -257,7 +255,9 @@ def _day(values: object) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-def _spots(found: Iterable[Any]) -> Iterable[Spot]:
+def _spots(found: object) -> Iterable[Spot]:
+    if not isinstance(found, list):
+        raise DemandFileError("places is a list of {lon, lat, weight} or {road_id, weight}")
     for each in found:
         fine = isinstance(each, dict) and _is_rate(each.get("weight", 1.0))
         if fine and isinstance(each.get("road_id"), str):
@@ -269,7 +269,12 @@ def _spots(found: Iterable[Any]) -> Iterable[Spot]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return isfinite(value)
+    except OverflowError:  # a whole number that no float is large enough for
+        return False
 
 
 def _is_rate(value: object) -> bool:

@@ -23,10 +23,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
-import yaml
 from msgspec.structs import replace
 
 from xiaohe.dispatch.inputs import Position, RosterEntry
+from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import MODES, Mode
 from xiaohe.sim.calls import Landmark
@@ -92,8 +92,8 @@ def parse_scenario(text: str) -> Scenario:
 def read_scenarios(path: Path) -> tuple[Scenario, ...]:
     """Read a YAML file; files that it names lie beside it. Raises ScenarioError."""
     try:
-        found = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as fault:
+        found = read_yaml(path.read_bytes())
+    except (OSError, BadYaml) as fault:
         raise ScenarioError(f"{path}: {fault}") from None
     listed = found.get("scenarios") if isinstance(found, dict) else found
     if not isinstance(listed, list) or not listed:
@@ -140,7 +140,7 @@ def _words(value: object) -> str:
 def _number(name: str, key: str, value: object, least: float, most: float = 1e6) -> float:
     try:
         number = float(cast("float", value))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = float("nan")
     if not isfinite(number) or not least <= number <= most or (
         key == "members" and number != int(number)

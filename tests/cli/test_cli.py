@@ -48,6 +48,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         ("bench", "matching", "--minutes", "nan"),
         ("bench", "matching", "--seed", "-1"),
         ("bench", "bursts", "--rounds", "0"),
+        ("bench", "recover", "--incidents", "0"),
     ],
 )
 def test_unusable_arguments_end_with_2_and_a_sentence(

@@ -1,11 +1,13 @@
 """The parts that the rules stand on: life cycles, policy, snapshots, identifiers."""
 
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 
 from tests.dispatch.town import NOON_MS, POLICY, Town
 from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.decide import fold
 from xiaohe.dispatch.ids import aid_alert_id_of, alarm_alert_id_of, incident_id_of
 from xiaohe.dispatch.inputs import Fix
 from xiaohe.dispatch.lifecycle import (
@@ -173,6 +175,25 @@ def test_a_snapshot_gives_the_same_state_and_the_same_bytes() -> None:
     assert list(rows(again)) == lines
 
 
+def test_of_an_order_that_has_ended_the_search_for_it_is_not_kept() -> None:
+    """The topics have it; whose order a desk gave is still known, and the state is the same
+    from the log and from a snapshot."""
+    town = Town("member at post\nm1 b -\nm2 c f")
+    town.alert("a1", at="a")
+    incident_id = town.opened[0]
+    town.desk("dispatch", incident_id=incident_id, member_id="m2")
+    town.member("m1").accepts()
+    assert len(town.why("m1").candidates) > 1
+    assert town.orders()[0].route
+    town.member("m1").completes()
+    town.desk("return_visit", incident_id=incident_id)
+    first, by_hand = town.orders()
+    assert (first.route, first.why) == ((), None)
+    assert (by_hand.route, by_hand.is_by_hand) == ((), True)
+    assert reduce(fold, town.decisions, town.began) == town.state
+    assert from_rows(rows({"town": town.state})) == {"town": town.state}
+
+
 def test_what_is_older_than_the_topics_retention_is_left_out() -> None:
     """Closed incidents, their alerts and actions, a month later; what is open stays."""
     town = eventful()
@@ -187,6 +208,24 @@ def test_what_is_older_than_the_topics_retention_is_left_out() -> None:
     assert again.duty.get("m3") is None
     soon = from_rows(rows({"town": pruned(town.state, NOON_MS + 86_400_000)}))["town"]
     assert closed in soon.incidents
+
+
+def test_why_an_order_was_given_is_kept_in_short_a_day_after_its_incident_ended() -> None:
+    """Who went, by which rule and from where; the topics hold who else was looked at."""
+    town = eventful()
+    closed = town.opened[0]
+    town.desk("close", incident_id=closed)
+    soon, later = (pruned(town.state, town.now_ms + ms) for ms in (3_600_000, 2 * 86_400_000))
+    assert soon == town.state
+    full = [o.why for o in town.state.incidents[closed].orders if o.why is not None]
+    brief = [o.why for o in later.incidents[closed].orders if o.why is not None]
+    assert max(len(why.candidates) for why in full) > 1
+    assert [(w.rule, w.policy_version) for w in brief] == [(w.rule, w.policy_version) for w in full]
+    for order in later.incidents[closed].orders:
+        assert [c.member_id for c in order.why.candidates] == [order.member_id]
+    for incident_id in town.opened[1:]:
+        assert later.incidents[incident_id] == town.state.incidents[incident_id]
+    assert pruned(later, town.now_ms + 3 * 86_400_000) == later
 
 
 def test_a_remembered_alert_of_an_incident_long_gone_is_left_out_too() -> None:

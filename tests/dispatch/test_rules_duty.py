@@ -131,6 +131,18 @@ def test_a_device_is_given_back_with_the_shift() -> None:
     assert replace(town.state) == town.state
 
 
+def test_a_device_named_twice_is_taken_once_and_given_back() -> None:
+    """A client that repeats itself ends nobody: the next word finds what there is to give back."""
+    town = Town("member at shift\nm1 b none\nm2 c none")
+    town.member("m1").declares("on_duty", device_ids=("cam-7", "cam-7"))
+    assert town.state.duty["m1"].device_ids == ("cam-7",)
+    town.member("m2").declares("on_duty", device_ids=("cam-8", "cam-7", "cam-8"))
+    town.member("m1").declares("off_duty")
+    assert dict(town.state.devices.items()) == {"cam-7": "m2", "cam-8": "m2"}
+    town.member("m2").declares("off_duty")
+    assert sorted(town.state.devices) == []
+
+
 def test_an_incident_knows_who_answers_for_its_road_at_that_hour() -> None:
     """The squad that has the shift; without an owner on duty the squad is still named."""
     town = Town("member at shift owns team\nday b 0-2 ab red\nnight c 2-9 ab blue")

@@ -17,7 +17,7 @@ from xiaohe.broker import Broker
 from xiaohe.streams import app as app_module
 from xiaohe.streams.app import CoPartitioningError, WorkerSettings, build_app
 from xiaohe.streams.clocks import SystemClock
-from xiaohe.streams.consumer import FETCH_WAIT_MS, LogConsumer
+from xiaohe.streams.consumer import FETCH_WAIT_MS, Commits, LogConsumer
 from xiaohe.streams.kafka_log import plain_reader
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.memory_log import MemoryLog, MemoryTopics
@@ -44,6 +44,7 @@ async def app(engine_topics: Topics, tmp_path: Path) -> AsyncIterator[faust.App]
         lambda flow: Lanes(lambda _p: None, log, SystemClock(), flow, lambda _e: None),
         lambda _error: None,
         lambda: None,
+        Commits(),
     )
     yield made
     made.consumer._thread.thread_loop.close()

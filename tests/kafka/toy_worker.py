@@ -4,17 +4,26 @@ Run as ``python tests/kafka/toy_worker.py '<json>'`` with the checkout in PYTHON
 stdout, one JSON object a line, when it owns its partitions.
 """
 
+import asyncio
 import json
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import structlog
 
 from tests.streams.toy import GapCore, GapLog, Gaps, ToyCore
+from xiaohe.streams import worker as worker_module
 from xiaohe.streams.app import WorkerSettings
+from xiaohe.streams.consumer import _ConsumerThread
+from xiaohe.streams.journal import Journal
+from xiaohe.streams.lanes import Lanes
+from xiaohe.streams.ports import Log, Publication
 from xiaohe.streams.worker import Worker, run_worker
 from xiaohe.topics import load_topics
 
@@ -42,7 +51,48 @@ def main() -> int:
         wrap_log=lambda log: GapLog(log, gaps),
         wrap_flow=lambda flow: replace(flow, ack=gaps.ack(flow.ack)),
     )
+    if "stands_still" in told:
+        stand_still(told["stands_still"], worker)
     return run_worker(worker)
+
+
+def stand_still(what: str, worker: Worker) -> None:
+    """Stage a fault of which nothing is told: from the first record on something only waits."""
+    worker_module.LAG_CHECK_S, worker_module.STUCK_S, worker_module.LOOP_BLOCKED_S = 0.3, 1.5, 1.5
+
+    async def for_ever(*_: object, **__: object) -> NoReturn:
+        await asyncio.get_running_loop().create_future()
+
+    match what:
+        case "agent":  # fetched by Faust and never handed over
+            Lanes.put = lambda *_: None
+        case "consumer":
+            _ConsumerThread.getmany = for_ever
+        case "commit":
+            _ConsumerThread.commit = for_ever
+        case "append":
+            Journal.decisions = for_ever
+        case "publish":
+            worker._wrap_log = lambda log: Silent(log, for_ever)
+        case "loop":
+            GapCore.take = lambda *_: time.sleep(3600)
+
+
+class Silent:
+    """A log that publishes for ever."""
+
+    def __init__(self, log: Log, publish: Callable[..., Coroutine[None, None, NoReturn]]) -> None:
+        self._log = log
+        self._publish = publish
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the inner one's."""
+        return getattr(self._log, name)
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        """Come back only with nothing to do."""
+        if publications:
+            await self._publish()
 
 
 def say(worker: Worker) -> None:

@@ -1,12 +1,13 @@
 """One engine on a drawn town, fed with records as they lie in the topics; its outputs as JSON."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.geo import maps
-from xiaohe.dispatch.policy import load_policy
+from xiaohe.dispatch.policy import Policy, load_policy
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.times import parse_rfc3339, rfc3339
 from xiaohe.dispatch.world import RoadMap
@@ -40,20 +41,37 @@ def member(member_id: str, **said: Any) -> dict[str, Any]:
     return {**base, "shifts": ALWAYS, **said}
 
 
+@cache
+def policy(overlay: str) -> Policy:
+    """The shipped policy with this laid over it; values only, so that stations share one."""
+    return load_policy(overlay.encode(), base=POLICY)
+
+
+@cache
+def roads() -> RoadMap:
+    """The drawn town, which nobody changes."""
+    network = maps.network(STREETS)
+    return RoadMap(network, Snapper(network))
+
+
+@cache
+def names() -> Mapping[str, str]:
+    """The name of each topic by its key."""
+    return {t.id: t.name for t in load_topics(area_partitions=PARTITIONS)}
+
+
 class Station:
     """An engine of one partition, with the clock and the offsets of the topics that it reads."""
 
     def __init__(
         self, *members: dict[str, Any], overlay: str = AREAS, personal: Iterable[str] = ()
     ) -> None:
-        network = maps.network(STREETS)
-        topics = load_topics(area_partitions=PARTITIONS)
         self.roster = Roster()
-        self.names = {t.id: t.name for t in topics}
+        self.names = names()
         self.shared = Shared(
-            load_policy(overlay.encode(), base=POLICY),
+            policy(overlay),
             self.roster,
-            RoadMap(network, Snapper(network)),
+            roads(),
             self.names,
             frozenset(personal),
             PARTITIONS,

@@ -88,6 +88,52 @@ def test_a_large_snapshot_is_cut_into_pieces_between_its_rows(
     assert again.states() == {}
 
 
+def test_a_snapshot_is_of_one_moment_though_decisions_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The moment is that of its first piece; before and after it there is time for alerts."""
+    monkeypatch.setattr("xiaohe.streams.engine.SNAPSHOT_PIECE_BYTES_MAX", 4096)
+    monkeypatch.setattr("xiaohe.dispatch.snapshot.WALKED_AT_ONCE", 1)
+    here = eventful()
+    going_through = here.engine.snapshotting()
+    assert next(going_through) is None
+    here.alert("before", "c", category="noise")
+    first = next(part for part in going_through if part is not None)
+    then = here.engine.states()
+    pieces = [first.body]
+    for n, part in enumerate(going_through):
+        here.alert(f"meanwhile-{n}", "e", category=f"noise-{n}")
+        if part is not None:
+            pieces.append(part.body)
+    assert n > len(pieces) > 2
+    assert "before" in then[AREA].alerts
+    assert here.engine.states() != then
+    again = AreaEngine(here.partition, here.shared)
+    again.restore(pieces)
+    assert again.states() == then
+
+
+def test_what_is_newly_due_is_given_once_and_holds_time_all_the_same() -> None:
+    """Who went through some of it finds the rest; `due` still gives all."""
+    here = station()
+    here.alert("a1", "a", priority=1)
+    here.now_ms += 600_000
+    every = here.engine.due(here.now_ms)
+    again = AreaEngine(here.partition, here.shared)
+    again.restore(here.engine.snapshot())
+    first = next(again.newly_due(here.now_ms))
+    assert [first, *again.newly_due(here.now_ms)] == every
+    assert list(again.newly_due(here.now_ms)) == []
+    assert again.next_due_ms() == every[0].due_ms
+    assert again.due(here.now_ms) == every
+    wake_up = here.raw("wakeups", every[0].value, key=every[0].key)
+    assert again.still_due(wake_up)
+    again.take(wake_up, here.now_ms, 7)
+    assert not again.still_due(wake_up)
+    assert not again.still_due(here.raw("wakeups", b"foreign"))
+    assert again.next_due_ms() == every[1].due_ms
+
+
 def test_every_deciding_input_gives_exactly_one_step() -> None:
     """Also «nothing to do», a refusal, a forwarding; a position gives one only if it decides."""
     here = station()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 from structlog.testing import capture_logs
@@ -712,7 +713,7 @@ async def test_a_fold_begins_at_the_newest_snapshot(harness, monkeypatch):
         harness.alert(f"a{n}", window_ms=10_000_000)
         await harness.run_for(1)
     pieces = [e for e in harness.entries() if isinstance(e, SnapshotPiece)]
-    assert len({p.digest for p in pieces}) == 2
+    assert len({p.seq for p in pieces}) == 2
     assert pieces[-1].count > 1
     assert harness.decisions()[-1].snap > 0
     harness.bus.kill()
@@ -723,6 +724,122 @@ async def test_a_fold_begins_at_the_newest_snapshot(harness, monkeypatch):
     harness.alert("a50")
     await harness.run_for(1)
     assert check(harness.topics.read_all, settled=False)["alerts"] == 51
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 2, 3])
+async def test_decisions_go_on_while_a_snapshot_is_being_written(
+    harness, monkeypatch, killed_after
+):
+    """What is decided between its pieces is folded on top; one cut short counts for nobody."""
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 20)
+
+    class Busy(GapLog):
+        pieces = 0
+
+        async def append_decisions(self, partition, records):
+            appended = await super().append_decisions(partition, records)
+            if isinstance(decode(records[0]), SnapshotPiece):
+                Busy.pieces += 1
+                harness.alert(f"between-{Busy.pieces}", window_ms=10_000_000)
+                if killed_after == Busy.pieces:
+                    raise Killed
+            return appended
+
+    harness.wrap_log = lambda log: Busy(log.inner, log.gaps)
+    for n in range(21):
+        harness.alert(f"a{n}", window_ms=10_000_000)
+    assert await harness.survive(START_MS + 10) == (killed_after > 0)
+    places = [
+        n for n, e in enumerate(harness.entries()) if isinstance(e, SnapshotPiece) and e.count == 0
+    ]
+    between = harness.entries()[places[-2] : places[-1]]
+    assert any(isinstance(entry, Decision) for entry in between)
+    before = harness.cores[-1].state
+    decided = len(harness.decisions())
+    harness.bus.kill()
+    harness.gaps.seen["folded"] = 0
+    await harness.start()
+    assert harness.cores[-1].state == before
+    assert 0 < harness.gaps.seen["folded"] < 20 < decided
+    assert harness.bus.lanes.lanes[0]._journal.since_snapshot == harness.gaps.seen["folded"]
+    assert check(harness.topics.read_all, settled=False)["alerts"] == 21 + Busy.pieces
+
+
+async def test_one_snapshot_is_written_at_a_time(monkeypatch):
+    """The lanes of a worker share its time: their pieces do not lie between one another."""
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 5)
+    harness = Harness(partitions=2)
+    written: list[int] = []
+
+    class Noting(GapLog):
+        async def append_decisions(self, partition, records):
+            if isinstance(decode(records[0]), SnapshotPiece):
+                written.append(partition)
+            return await super().append_decisions(partition, records)
+
+    harness.wrap_log = lambda log: Noting(log.inner, log.gaps)
+    await harness.start()
+    for n in range(6):
+        for partition in (0, 1):
+            value = json.dumps({"alert_id": f"a{n}-{partition}", "window_ms": 10_000_000})
+            harness.topics.append("alerts", AREA, value.encode(), (), partition)
+    await harness.run_for(1_500)
+    harness.bus.kill()
+    assert sorted(written) in (written, written[::-1])
+    assert set(written) == {0, 1}
+
+
+async def test_a_snapshot_of_an_older_log_is_read(harness):
+    """There all pieces lay together, and each named the digest of all."""
+    await harness.start()
+    for n in range(9):
+        harness.alert(f"a{n}", window_ms=10_000_000)
+    await harness.run_for(1)
+    before = harness.cores[-1].state
+    bodies = harness.cores[-1].snapshot()
+    harness.bus.kill()
+    digest = sha256(b"".join(bodies)).hexdigest()
+    snap = len(harness.entries())
+    for n, body in enumerate(bodies):
+        piece = SnapshotPiece(0, 9, START_MS, n, len(bodies), digest, {"alerts": 9}, body)
+        harness.topics.append(DECISIONS, None, encode(piece), (), 0)
+    harness.topics.append(DECISIONS, None, encode(Mark(0, snap, START_MS, 0)), (), 0)
+    await harness.start()
+    assert harness.gaps.seen["folded"] == 0
+    assert harness.cores[-1].state == before
+    assert harness.bus.lanes.next_inputs()["alerts", 0] == 9
+
+
+async def test_a_large_snapshot_is_written_less_often(harness, monkeypatch):
+    """It is worth its room only once as much has been decided, up to a bound."""
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 5)
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS_MAX", 40)
+    await harness.start()
+    held = harness.bus.lanes.lanes[0]._journal
+    held.snapshot_bytes = 10**9
+    for n in range(39):
+        harness.alert(f"a{n}", window_ms=10_000_000)
+    await harness.run_for(1)
+    assert held.snap == -1
+    harness.alert("a39", window_ms=10_000_000)
+    await harness.run_for(1)
+    assert held.snap > 0
+    assert 0 < held.snapshot_bytes < 10**9
+
+
+@pytest.mark.parametrize("history", [60, 600])
+async def test_what_a_take_over_folds_does_not_grow_with_the_history(harness, monkeypatch, history):
+    """It begins at the newest snapshot, and no snapshot is put off for ever."""
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS", 20)
+    monkeypatch.setattr(journal, "SNAPSHOT_RECORDS_MAX", 40)
+    await harness.start()
+    for n in range(history):
+        harness.alert(f"a{n}", window_ms=10_000_000)
+        await harness.run_for(1)
+    harness.bus.kill()
+    await harness.start()
+    assert harness.gaps.seen["folded"] <= 40
+    assert len(harness.cores[-1].state["alerts"]) == history
 
 
 async def test_the_newest_snapshot_is_found_behind_a_long_tail(harness, monkeypatch):

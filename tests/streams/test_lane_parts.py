@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.streams.toy import ToyCore
+from xiaohe.streams import lane as lane_module
 from xiaohe.streams import worker as worker_module
 from xiaohe.streams.clocks import SystemClock, VirtualClock
+from xiaohe.streams.consumer import Commits
 from xiaohe.streams.decision_log import (
     Attempt,
     Decision,
@@ -21,9 +24,9 @@ from xiaohe.streams.decision_log import (
     Mark,
     SnapshotPiece,
     SnapshotReader,
+    SnapshotWriter,
     decode,
     encode,
-    snapshot_pieces,
 )
 from xiaohe.streams.memory_log import MemoryBus, MemoryLog, MemoryTopics
 from xiaohe.streams.murmur2 import murmur2, partition_of
@@ -56,19 +59,35 @@ def test_foreign_bytes_are_no_entry(value):
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.data())
 def test_a_snapshot_is_whole_or_not_at_all(pieces, data):
     """Pieces put together give what was cut up; one left out, or changed, gives nothing."""
-    entries = snapshot_pieces(pieces, epoch=1, seq=2, at_ms=3, next_offsets={})
-    reader = SnapshotReader()
+    writer = SnapshotWriter(epoch=1, seq=2, at_ms=3, next_offsets={}, snap=-1)
+    count = len(pieces)
+    entries = [writer.piece(piece, last=n == count - 1) for n, piece in enumerate(pieces)]
+    check_whole_or_not_at_all(pieces, entries, data)
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.data())
+def test_a_snapshot_of_an_older_log_is_whole_or_not_at_all(pieces, data):
+    """There every piece said how many there are, and the digest of all."""
+    digest = sha256(b"".join(pieces)).hexdigest()
+    count = len(pieces)
+    entries = [SnapshotPiece(1, 2, 3, n, count, digest, {}, p) for n, p in enumerate(pieces)]
+    check_whole_or_not_at_all(pieces, entries, data)
+
+
+def check_whole_or_not_at_all(pieces, entries, data) -> None:
+    """Read all of them, all but one, and all with one changed."""
+    reader = SnapshotReader(keep=True)
     *before, last = [reader.add(entry) for entry in entries]
     assert before == [None] * (len(pieces) - 1)
     assert last == pieces
     if len(entries) > 1:
         gone = data.draw(st.integers(0, len(entries) - 1))
         rest = entries[:gone] + entries[gone + 1 :]
-        assert [SnapshotReader().add(entry) for entry in rest] == [None] * len(rest)
-        reader = SnapshotReader()
+        assert [SnapshotReader(keep=True).add(entry) for entry in rest] == [None] * len(rest)
+        reader = SnapshotReader(keep=True)
         assert all(reader.add(entry) is None for entry in rest)
     spoilt = structs.replace(entries[-1], body=entries[-1].body + b"x")
-    reader = SnapshotReader()
+    reader = SnapshotReader(keep=True)
     assert all(reader.add(entry) is None for entry in [*entries[:-1], spoilt])
 
 
@@ -128,11 +147,12 @@ async def test_a_reader_that_falls_silent_ends_the_worker(monkeypatch):
     """Where a topic grows and nothing comes, the watch speaks up."""
     monkeypatch.setattr(worker_module, "LAG_CHECK_S", 0.01)
     monkeypatch.setattr(worker_module, "STUCK_S", 0.05)
+    monkeypatch.setattr(lane_module, "TICK_MS", 10)  # by then an idle lane turns
     topics = MemoryTopics(SystemClock(), 1)
     bus = MemoryBus(topics, ToyCore)
     await bus.start()
     failed = asyncio.get_running_loop().create_future()
-    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics))
+    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics), Commits())
     watching = asyncio.create_task(
         watch.run(lambda error: failed.done() or failed.set_result(error))
     )
@@ -146,6 +166,57 @@ async def test_a_reader_that_falls_silent_ends_the_worker(monkeypatch):
     assert "alerts[0] has stood at 1" in str(error)
     watching.cancel()
     await bus.stop()
+
+
+class Waiting(MemoryLog):
+    """A log of which a write never comes back."""
+
+    never: str = ""
+
+    async def append_decisions(self, partition, records):
+        """Write, and be silent."""
+        appended = await super().append_decisions(partition, records)
+        if self.never in decode(records[0]).__class__.__name__:
+            await asyncio.get_running_loop().create_future()
+        return appended
+
+
+async def test_a_lane_whose_last_record_is_never_answered_ends_the_worker(monkeypatch):
+    """Nothing waits any more, for it was taken already: that the lane does not turn tells."""
+    monkeypatch.setattr(worker_module, "LAG_CHECK_S", 0.01)
+    monkeypatch.setattr(worker_module, "STUCK_S", 0.05)
+    monkeypatch.setattr(Waiting, "never", "Decision")
+    monkeypatch.setattr(lane_module, "TICK_MS", 10)
+    topics = MemoryTopics(SystemClock(), 1)
+    bus = MemoryBus(topics, ToyCore)
+    bus.lanes._io = Waiting(topics)
+    await bus.start()
+    failed = asyncio.get_running_loop().create_future()
+    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics), Commits())
+    watching = asyncio.create_task(
+        watch.run(lambda error: failed.done() or failed.set_result(error))
+    )
+    await asyncio.sleep(0.2)  # longer than STUCK_S: an idle lane turns
+    assert not failed.done()
+    topics.append("alerts", b"a", b'{"alert_id": "a"}')
+    error = await asyncio.wait_for(failed, 5)
+    assert "lane turns[0] has stood at" in str(error)
+    watching.cancel()
+    bus.kill()
+
+
+async def test_commits_that_stop_end_the_worker(monkeypatch):
+    """What was acknowledged is committed some time later, or the worker says that it is not."""
+    monkeypatch.setattr(worker_module, "STUCK_S", 0.01)
+    commits = Commits()
+    watch = worker_module._StuckWatch(None, None, commits)
+    commits.acknowledged()
+    commits.committed()
+    watch._look_at_commits()
+    commits.acknowledged()
+    await asyncio.sleep(0.05)
+    with pytest.raises(StuckError, match=r"nothing was committed for .* 1 records"):
+        watch._look_at_commits()
 
 
 BLOCKED = """

@@ -7,7 +7,7 @@ deadline is «accepted»; else the deadline is «overdue», and an answer after 
 import heapq
 import json
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
@@ -18,6 +18,7 @@ from xiaohe.streams.ports import (
     Log,
     Publication,
     Raw,
+    SnapshotPart,
     Step,
     WakeUpCall,
 )
@@ -128,6 +129,16 @@ class ToyCore:
         )
         return [self._call(due_ms, alert_id) for due_ms, alert_id in found]
 
+    def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
+        """The toy gives all of them again."""
+        return iter(self.due(now_ms))
+
+    def still_due(self, wake_up: Raw) -> bool:
+        """Whether a wake-up's deadline is still open."""
+        body = json.loads(wake_up.value) if wake_up.value else {}
+        known = self.state["alerts"].get(body.get("alert_id"), {})
+        return known.get("state") == "open" and known["due_ms"] == body.get("due_ms")
+
     def _call(self, due_ms: int, alert_id: str) -> WakeUpCall:
         area = self.state["alerts"][alert_id]["area"].encode()
         value = json.dumps({"alert_id": alert_id, "due_ms": due_ms}).encode()
@@ -143,6 +154,18 @@ class ToyCore:
         whole = json.dumps(self.state).encode()
         third = min(len(whole) // 3 + 1, SNAPSHOT_PIECE_BYTES_MAX)
         return [whole[at : at + third] for at in range(0, len(whole), third)]
+
+    def snapshotting(self) -> Iterator[SnapshotPart | None]:
+        """The state as it is now, piece by piece; there is time for something else between."""
+        *others, last = self.snapshot()
+        for piece in others:
+            yield SnapshotPart(piece, last=False)
+            yield None
+        yield SnapshotPart(last, last=True)
+
+    def replay_s(self) -> float:
+        """Two minutes of positions are of use."""
+        return 120.0
 
     def restore(self, pieces: Sequence[bytes]) -> None:
         """Become what ``snapshot`` gave."""

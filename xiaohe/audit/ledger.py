@@ -93,12 +93,13 @@ class Ledger:
         if not (isinstance(seq, int) and isinstance(data, dict) and at is not None):
             self._malformed("incident_events", record, "lacks seq, data or at")
             return
-        if value["event_id"] != f"{incident_id}:{seq}":
-            self._malformed("incident_events", record, "its event_id is not <incident_id>:<seq>")
+        if not isinstance(kind, str) or value.get("event_id") != f"{incident_id}:{seq}":
+            what = "its event_id is not <incident_id>:<seq>, or its type no text"
+            self._malformed("incident_events", record, what)
             return
         self.as_of = max(self.as_of, at)
-        incident = self.incidents.numbered(str(incident_id), str(value["area_id"]), seq)
-        self.incidents.fold(incident, str(kind), data, at)
+        incident = self.incidents.numbered(str(incident_id), str(value.get("area_id")), seq)
+        self.incidents.fold(incident, kind, data, at)
         if kind in {"incident.opened", "alert.attached"}:
             self._name(AlertKey(incident.area_id, str(data.get("alert_id"))), value.get("cause"))
         order = incident.orders.get(str(data.get("dispatch_id")))
@@ -110,8 +111,11 @@ class Ledger:
 
     def _name(self, key: AlertKey, cause: object) -> None:
         self._named.add(key)
-        if isinstance(cause, dict) and cause.get("topic") == self._alerts_topic:
-            self._decided_by[Place(cause["partition"], cause["offset"])] = key
+        if not isinstance(cause, dict) or cause.get("topic") != self._alerts_topic:
+            return
+        partition, offset = cause.get("partition"), cause.get("offset")
+        if isinstance(partition, int) and isinstance(offset, int):
+            self._decided_by[Place(partition, offset)] = key
 
     def dispatch(self, record: Record) -> None:
         """Take a record of `dispatches`."""
@@ -328,7 +332,11 @@ class Ledger:
 
     def _is_first(self, topic: str, record: Record, value: Mapping[str, object]) -> bool:
         source, ce_id = record.headers.get("ce_source", b""), record.headers.get("ce_id", b"")
-        first = self._sent[topic].first(source + b" " + ce_id, value)
+        try:
+            first = self._sent[topic].first(source + b" " + ce_id, value)
+        except orjson.JSONEncodeError:
+            self._malformed(topic, record, "nests deeper than can be written again")
+            return False
         if first is None:
             kind: Kind = "duplicate_orders" if topic == "dispatches" else "malformed_outputs"
             what = f"{topic}: sent twice, and each says something else"

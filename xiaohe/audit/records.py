@@ -131,8 +131,11 @@ def read_alert(record: Record) -> tuple[AlertKey, bytes]:
         value = value.get("data")
     if not isinstance(value, dict) or not isinstance(value.get("alert_id"), str):
         raise UnreadableError("it is no object with an alert_id")
-    content = _plain({name: value[name] for name in ALERT_FIELDS if name in value})
-    return AlertKey(area_id, value["alert_id"]), digest(canonical(content))
+    try:
+        content = canonical(_plain({name: value[name] for name in ALERT_FIELDS if name in value}))
+    except (RecursionError, orjson.JSONEncodeError):
+        raise UnreadableError("it nests deeper than can be written again") from None
+    return AlertKey(area_id, value["alert_id"]), digest(content)
 
 
 def _plain(value: object) -> object:

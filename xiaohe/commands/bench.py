@@ -13,6 +13,8 @@ from xiaohe.bench.geo import SIZES, SMALL, GeoBenchOptions, Size, bench_geo
 from xiaohe.bench.geo_table import table as geo_table
 from xiaohe.bench.matching import bench_matching, rows
 from xiaohe.bench.matching import table as matching_table
+from xiaohe.bench.recover import RecoverBenchOptions, bench_recover
+from xiaohe.bench.recover import table as recover_table
 from xiaohe.bench.stream import StreamBenchOptions, bench_stream, table
 from xiaohe.commands.options import Json, positive
 from xiaohe.geo.importer import import_roads
@@ -76,6 +78,30 @@ def stream_(
         say_json(result)
     else:
         say(table(result))
+    return 0
+
+
+def recover_(*, incidents: Count = 10_000, kills: Count = 3, json: Json = False) -> int:
+    """Measure how long a killed worker's areas wait until they decide again.
+
+    Two workers on the one-machine Kafka; one is killed with `kill -9`, and the other has to find
+    out and take over: with no open incident, with 1,000 and with many, in the same run.
+
+    Parameters
+    ----------
+    incidents
+        Open incidents, at most.
+    kills
+        At each number of open incidents.
+    """
+    options = RecoverBenchOptions(
+        incidents=incidents, kills=kills, on_progress=lambda what: note(f"… {what}")
+    )
+    result = asyncio.run(bench_recover(options))
+    if json:
+        say_json(result)
+    else:
+        say(recover_table(result))
     return 0
 
 

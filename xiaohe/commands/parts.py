@@ -1,6 +1,7 @@
 """``xiaohe worker`` and ``xiaohe gateway``: one part alone, against a running Kafka."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -60,9 +61,10 @@ def worker(
         speed=speed,
     )
 
-    def on_owned(partitions: frozenset[int]) -> None:
+    def on_owned(partitions: frozenset[int], took_ms: Mapping[str, int]) -> None:
         if json:
-            say_json({"event": "owned", "partitions": sorted(partitions)})
+            owned = {"partitions": sorted(partitions), "took_ms": took_ms}
+            say_json({"event": "owned", **owned})
         else:
             note(f"owns {len(partitions)} of {settings.topics.area_partitions} partitions")
 

@@ -16,9 +16,11 @@ from xiaohe.commands.options import (
     Servers,
     Workers,
 )
+from xiaohe.condition import looked_at
 from xiaohe.output import note, say, say_json
 from xiaohe.places import DATA_DIR
 from xiaohe.stack import Event, Stack, StackOptions, read_record
+from xiaohe.topics import load_topics
 
 
 def up(
@@ -100,7 +102,7 @@ def status(*, data_dir: DataDir = DATA_DIR, json: Json = False) -> int:
         say_json(found)
     else:
         for name, value in found.items():
-            say(f"{name:18} {value}")
+            say(f"{name:18} {_told(value)}")
     return 0 if found["running"] else 1
 
 
@@ -109,7 +111,40 @@ def _status(data_dir: Path) -> Event:
     found: Event = {"running": record is not None}
     for name in ("bootstrap_servers", "http", "pids"):
         found[name] = None if record is None else record[name]
-    return found | {"broker": _how(Broker.status(data_dir / "broker"))}
+    found["broker"] = _how(Broker.status(data_dir / "broker"))
+    if record is not None:
+        found |= _condition(str(record["bootstrap_servers"]))
+    return found
+
+
+def _condition(bootstrap_servers: str) -> Event:
+    """Give who owns which areas, how far behind they are and what is open."""
+    condition, why = asyncio.run(looked_at(bootstrap_servers, load_topics()))
+    if condition is None:
+        return {"unknown": why}
+    owned = {w.name: list(w.partitions) for w in condition.workers}
+    return {
+        "owned": owned,
+        "unowned": list(condition.unowned),
+        "lag": condition.lag,
+        "open_incidents": condition.open_incidents,
+        "by_state": condition.by_state,
+    }
+
+
+def _told(value: object) -> str:
+    """Write a value for people."""
+    match value:
+        case None | [] | {}:
+            return "-"
+        case dict():
+            return "; ".join(f"{name}: {_told(item)}" for name, item in value.items())
+        case list():
+            return ", ".join(map(_told, value))
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
 
 
 def _how(broker: BrokerStatus) -> str:

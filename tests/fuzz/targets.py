@@ -1,0 +1,18 @@
+"""All that is fuzzed, in the order of a run."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tests.fuzz import audits, files, logs, story, texts, wire
+from tests.fuzz.target import Target
+
+ALL: Final = (
+    *wire.TARGETS,
+    *texts.TARGETS,
+    *logs.TARGETS,
+    *story.TARGETS,
+    *files.TARGETS,
+    *audits.TARGETS,
+)
+
+BY_NAME: Final[Mapping[str, Target]] = {target.name: target for target in ALL}
