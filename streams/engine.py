@@ -5,6 +5,7 @@ renders what follows. It does no I/O and knows no clock; a lane drives it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Final
@@ -378,7 +379,8 @@ class AreaEngine:
         at_ms = self._moment(raw, now_ms)
         decision = None
         if raw.topic == WAKEUPS:
-            decision = self._closing(decode_wakeup(raw.key, raw.value, raw.headers), at_ms)
+            with suppress(BadInput):  # of no deadline that anybody knows
+                decision = self._closing(decode_wakeup(raw.key, raw.value, raw.headers), at_ms)
         record = Record(
             cause=self._cause(raw),
             decision=decision,
