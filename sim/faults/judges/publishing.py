@@ -253,7 +253,12 @@ def _name(publication: Publication) -> str:
 
 
 def _said(output: Output) -> dict[str, Any]:
-    return {name: value for name, value in output.value.items() if name != "epoch"}
+    """What a record says, the epoch apart; and when a dead letter was written.
+
+    Where a record's decisions came into the log in part, it is decided once more, later.
+    """
+    apart = {"epoch", "at"} if output.raw.topic == "dead_letters" else {"epoch"}
+    return {name: value for name, value in output.value.items() if name not in apart}
 
 
 def _at(output: Output) -> int:
