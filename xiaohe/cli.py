@@ -68,7 +68,7 @@ GROUPS = {
         "Simulations of the engine itself.",
         "xiaohe.commands.sim",
         {
-            "faults": "Everything goes wrong, by chance and by seed; nothing may be lost or doubled.",
+            "faults": "Whatever may go wrong does, by seed; nothing is lost or doubled.",
         },
     ),
     "bench": (

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -15,7 +16,6 @@ from typing import Any, Final
 from xiaohe.dispatch.policy import Policy, load_policy
 from xiaohe.dispatch.times import parse_rfc3339, rfc3339
 from xiaohe.dispatch.world import RoadMap
-from xiaohe.dispatch.inputs import RosterEntry as RosterEntry
 from xiaohe.geo.network import Network
 from xiaohe.geo.projection import Projection
 from xiaohe.geo.roads import LonLat, RoadPiece
@@ -33,6 +33,12 @@ BLOCK_M: Final = 180.0
 
 SIDE: Final = 3
 """Junctions on each side of an area."""
+
+ACROSS_SHARE: Final = 0.5
+"""Places that are on a street from west to east; the others are on one from south to north."""
+
+POST_SHARE: Final = 0.7
+"""Members who have a post; of the others nobody knows where they are without a position."""
 
 SPEEDS: Final = (1, 4, 10)
 """How much faster than the day a run may be: windows are divided by it, speeds multiplied."""
@@ -102,7 +108,7 @@ def _pieces() -> list[RoadPiece]:
                     RoadPiece(road_id=f"{area_id}-r{line}", points=across, area_id=area_id)
                 )
                 found.append(RoadPiece(road_id=f"{area_id}-c{line}", points=along, area_id=area_id))
-    for here, there in zip(AREAS, AREAS[1:], strict=False):
+    for here, there in pairwise(AREAS):
         ends = (junction(here, 1, SIDE - 1), junction(there, 1, 0))
         found.append(RoadPiece(road_id=f"{here}-{there}", points=ends, area_id=here))
     return found
@@ -118,7 +124,7 @@ def somewhere(chance: Random, area_id: str) -> LonLat:
     west = AREAS.index(area_id) * SIDE
     reach = SIDE - 1
     along, line = chance.random() * reach, chance.randrange(SIDE)
-    column, row = (along, line) if chance.random() < 0.5 else (line, along)
+    column, row = (along, line) if chance.random() < ACROSS_SHARE else (line, along)
     off_m = chance.gauss(0, 10)
     lon, lat = _CENTRE.to_deg((west + column) * BLOCK_M + off_m, row * BLOCK_M - off_m)
     return round(lon, 7), round(lat, 7)
@@ -161,7 +167,7 @@ def member(chance: Random, area_id: str, number: int) -> Entry:
         "roads": [{"road_id": each, "role": chance.choice(("owner", "team"))} for each in owned],
         "shifts": ALWAYS,
         "device_ids": [f"device-{area_id}-{number}"],
-        **({"post": {"lon": lon, "lat": lat}} if chance.random() < 0.7 else {}),
+        **({"post": {"lon": lon, "lat": lat}} if chance.random() < POST_SHARE else {}),
     }
 
 

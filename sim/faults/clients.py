@@ -157,6 +157,19 @@ MISPLACED_SHARE: Final = 0.3
 SPOILT_SHARE: Final = 0.03
 """Packed positions in which some are no places: each is a dead letter of its own."""
 
+ALERT_AGAIN, ALERT_CORRECTED, SAME_PLACE = 0.15, 0.5, 0.1
+"""Alerts that were sent before; those of them that say more; those about the place before."""
+
+TWO_NEEDED, FOUND_BY_MEMBER = 0.2, 0.05
+"""Alerts for which two must come; those of a member on the spot."""
+
+EN_ROUTE_SAID, ARRIVED_SAID, BACKUP_ASKED = 0.5, 0.7, 0.1
+"""Members who press the button for it, of those who could."""
+
+BY_MEMBER_ID, ACCURACY_STATED, ALARM_RAISED, ALONE_SENT = 0.7, 0.3, 0.002, 0.2
+"""Positions that name the member and not the device, that say how exact they are, and that call
+for help; reports of an area whose positions are sent one by one."""
+
 CATEGORIES: Final = ("dispute", "theft", "fire", "lost child")
 
 
@@ -170,9 +183,9 @@ class Sources:
     def alert(self) -> None:
         """Send an alert: a new one, mostly."""
         people, chance = self._people, self._people.chance
-        if self._sent and chance.random() < 0.15:
+        if self._sent and chance.random() < ALERT_AGAIN:
             again = chance.choice(self._sent)
-            if chance.random() < 0.5:
+            if chance.random() < ALERT_CORRECTED:
                 again = {**again, "text": f"more is known: {people.number()}"}
             self._send(again)
             return
@@ -187,11 +200,11 @@ class Sources:
             "position": {"lon": lon, "lat": lat},
             "priority": chance.choice((1, 2, 2, 2, 3, 4)),
         }
-        if chance.random() < 0.2:
+        if chance.random() < TWO_NEEDED:
             alert["needed"] = 2
-        if chance.random() < 0.05:
+        if chance.random() < FOUND_BY_MEMBER:
             alert["reported_by"] = f"{area_id}-0"
-        if self._sent and chance.random() < 0.1:
+        if self._sent and chance.random() < SAME_PLACE:
             alert["position"] = self._sent[-1]["position"]
             alert["category"] = self._sent[-1]["category"]
         self._send(alert)
@@ -273,8 +286,8 @@ def draw_answer(chance: Random, *, healed: bool) -> Answer:
         word=word[0],
         answer_s=min(60.0, chance.expovariate(1 / 8)),
         turn_out_s=min(60.0, chance.expovariate(1 / 15)),
-        says_en_route=chance.random() < 0.5,
-        says_arrived=chance.random() < 0.7,
+        says_en_route=chance.random() < EN_ROUTE_SAID,
+        says_arrived=chance.random() < ARRIVED_SAID,
         handling_s=20 + min(120.0, chance.expovariate(1 / 30)),
     )
 
@@ -355,7 +368,7 @@ class Device:
             return
         if answer.says_arrived:
             self._word(order, "arrive")
-        if self._people.chance.random() < 0.1:
+        if self._people.chance.random() < BACKUP_ASKED:
             self._word(order, "request_backup")
         self._people.after(answer.handling_s, self._complete, order)
 
@@ -379,18 +392,19 @@ class Device:
             return
         wrong = people.chance.randrange(4)
         delay_s = people.chance.random() * 20
-        if wrong == 0:
-            people.after(delay_s, people.say_again, area_id, value)
-        elif wrong == 1:
-            again = partial(people.say, area_id, self.member_id, action, **about)
-            people.after(delay_s, again)
-        elif wrong == 2:
-            others = {f"{area_id}-{n}" for n in range(people.plan.members)} - {self.member_id}
-            somebody = people.chance.choice([f"{area_id}-9", "nobody", *sorted(others)])
-            people.say(area_id, somebody, action, forbidden=True, **about)
-        else:
-            unknown = {**about, "dispatch_id": f"d-{people.number()}"}
-            people.say(area_id, self.member_id, action, forbidden=True, **unknown)
+        match wrong:
+            case 0:
+                people.after(delay_s, people.say_again, area_id, value)
+            case 1:
+                again = partial(people.say, area_id, self.member_id, action, **about)
+                people.after(delay_s, again)
+            case 2:
+                others = {f"{area_id}-{n}" for n in range(people.plan.members)} - {self.member_id}
+                somebody = people.chance.choice([f"{area_id}-9", "nobody", *sorted(others)])
+                people.say(area_id, somebody, action, forbidden=True, **about)
+            case _:
+                unknown = {**about, "dispatch_id": f"d-{people.number()}"}
+                people.say(area_id, self.member_id, action, forbidden=True, **unknown)
 
     # --- positions
 
@@ -410,11 +424,11 @@ class Device:
         people, chance = self._people, self._people.chance
         lon, lat = self.place
         fix: dict[str, Any] = {"lon": lon, "lat": lat, "fix_time": people.now()}
-        whose = "member_id" if chance.random() < 0.7 else "device_id"
+        whose = "member_id" if chance.random() < BY_MEMBER_ID else "device_id"
         fix[whose] = self.member_id if whose == "member_id" else self.device_id
-        if chance.random() < 0.3:
+        if chance.random() < ACCURACY_STATED:
             fix["accuracy_m"] = round(chance.expovariate(1 / 10), 1)
-        if not people.healed and chance.random() < 0.002:
+        if not people.healed and chance.random() < ALARM_RAISED:
             fix["alarm"] = "sos"
             people.scenes[f"alarm:{self.member_id}:{fix['fix_time']}"] = self.place
         if people.bad(Kind.BAD_POSITION, 0.3):
@@ -424,17 +438,18 @@ class Device:
     def _forge(self, fix: dict[str, Any]) -> None:
         people, chance = self._people, self._people.chance
         wrong = chance.randrange(5)
-        if wrong == 0:
-            fix["fix_time"] = rfc3339(people.loop.now_ms() - 600_000)
-        elif wrong == 1:
-            fix["fix_time"] = rfc3339(people.loop.now_ms() + 3_600_000)
-        elif wrong == 2:
-            fix["lon"], fix["lat"] = city.somewhere(chance, chance.choice(city.AREAS))
-        elif wrong == 3:
-            fix.pop("member_id", None)
-            fix["device_id"] = "device-unknown"
-        else:
-            fix["accuracy_m"], fix["speed_mps"] = 0.0, 900.0
+        match wrong:
+            case 0:
+                fix["fix_time"] = rfc3339(people.loop.now_ms() - 600_000)
+            case 1:
+                fix["fix_time"] = rfc3339(people.loop.now_ms() + 3_600_000)
+            case 2:
+                fix["lon"], fix["lat"] = city.somewhere(chance, chance.choice(city.AREAS))
+            case 3:
+                fix.pop("member_id", None)
+                fix["device_id"] = "device-unknown"
+            case _:
+                fix["accuracy_m"], fix["speed_mps"] = 0.0, 900.0
 
 
 class Gateway:
@@ -478,7 +493,7 @@ class Gateway:
         fixes = [fix for fix in (each.fix() for each in mine) if fix is not None]
         if not fixes:
             return
-        if people.chance.random() < 0.2:
+        if people.chance.random() < ALONE_SENT:
             for fix in fixes:
                 people.sender.send("positions", area_id, city.as_json(fix))
         else:

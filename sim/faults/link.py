@@ -43,7 +43,7 @@ class Broker:
 
 
 class _Request:
-    __slots__ = ("begun_ms", "carry_out", "carried_out", "crashes", "future", "outcome")
+    __slots__ = ("begun_ms", "carried_out", "carry_out", "crashes", "future", "outcome")
 
     def __init__(
         self, carry_out: Callable[[], Any], future: "asyncio.Future[Any]", begun_ms: float

@@ -94,7 +94,7 @@ class SimLog:
 
     def _parts(self, records: Sequence[bytes]) -> list[Sequence[bytes]]:
         torn = self._plan.rate(Kind.TORN_BATCH) * TORN_SHARE if self._link.faulty else 0.0
-        if len(records) < 2 or not torn or self._chance() >= torn * len(records):
+        if len(records) == 1 or not torn or self._chance() >= torn * len(records):
             return [records]
         self._plan.note(Kind.TORN_BATCH)
         at = 1 + int(self._chance() * (len(records) - 1))
@@ -154,6 +154,7 @@ class SimLog:
 
     async def input_starts(self, partition: int) -> Mapping[str, int]:
         """Nothing is deleted in so short a run."""
+        assert 0 <= partition < self._topics.partitions
         return await self._link.ask(lambda: dict.fromkeys(INPUTS, 0))
 
     async def input_offset_at(self, topic: str, partition: int, at_ms: int) -> int:

@@ -6,6 +6,8 @@ when nobody can go on, and of two timers of one moment the one set first goes fi
 that the same run is the same again in every process.
 """
 
+# ruff: noqa: SLF001 - what runs the handles is part of them, as in asyncio itself
+
 import asyncio
 import itertools
 from asyncio import base_events
@@ -25,7 +27,7 @@ class StandstillError(Exception):
 class _NumberedTask(asyncio.Task[Any]):
     """A task whose place in a set follows from when it was made."""
 
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "VirtualLoop", **said: Any) -> None:
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "VirtualLoop", **said: Any) -> None:  # noqa: ANN401
         self.number = next(loop.numbers)
         super().__init__(coro, loop=loop, **said)
 
@@ -92,14 +94,15 @@ class VirtualLoop(base_events.BaseEventLoop):
         """The true time: ms since the epoch, UTC."""
         return self._start_ms + int(self._now_s * MS_PER_S + 0.5)
 
-    def later(self, delay_ms: float, callback: Callable[..., object], *said: Any) -> Alarm:
+    def later(self, delay_ms: float, callback: Callable[..., object], *said: object) -> Alarm:
         """Call once, after a delay."""
         return self.call_at(self._now_s + delay_ms / MS_PER_S, callback, *said)
 
     def call_at(  # type: ignore[override]  # asyncio's own class, without what nobody asks it
-        self, when: float, callback: Callable[..., object], *said: Any, context: object = None
+        self, when: float, callback: Callable[..., object], *said: object, context: object = None
     ) -> _Timer:
-        """Call once, at a moment of the loop's time."""
+        """Call once, at a moment of the loop's time; nobody here has a context of their own."""
+        del context
         timer = _Timer(when, callback, said, self)
         self._set += 1
         heappush(self._timers, (when, self._set, timer))

@@ -22,6 +22,8 @@ CUTS_MS: Final = (700, 3_000, 7_000, 10_000)
 OUTAGES_MS: Final = (500, 2_000, 5_000, 10_000)
 RESTARTS_MS: Final = (300, 3_000)
 DRIFT_MAX: Final = 0.05
+FAR_WRONG, SEEN_AT_ONCE = 0.5, 0.8
+"""Clocks that are wrong by up to an hour, not seconds; whose worker starts again at once."""
 
 
 class Mishaps:
@@ -87,11 +89,11 @@ class Mishaps:
 
     def _jump(self) -> bool:
         """Put a machine's clock wrong; its worker sees it when it starts again, at once mostly."""
-        by_ms = HOUR_MS if self._chance.random() < 0.5 else 5 * SECOND_MS
+        by_ms = HOUR_MS if self._chance.random() < FAR_WRONG else 5 * SECOND_MS
         node = self._chance.choice(self._world.nodes)
         node.ahead_ms += self._chance.uniform(-by_ms, by_ms)
         self._world.trace(f"{node.name}: the clock is wrong by {node.ahead_ms / SECOND_MS:.1f} s")
-        if self._chance.random() < 0.8:
+        if self._chance.random() < SEEN_AT_ONCE:
             self._world.crash(node)
         return True
 
@@ -118,23 +120,24 @@ class Mishaps:
         world, chance = self._world, self._chance
         entry = dict(chance.choice(world.entries))
         what = chance.randrange(4)
-        if what == 0:
-            world.publish_member(entry["member_id"], None)
-            world.loop.later(
-                chance.random() * 5_000, world.publish_member, entry["member_id"], entry
-            )
-        elif what == 1:
-            now_ms = world.loop.now_ms()
-            entry["shifts"] = city.shift(now_ms - HOUR_MS, now_ms + chance.randrange(20_000))
-            world.publish_member(entry["member_id"], entry)
-        elif what == 2:
-            new = city.member(chance, entry["area_id"], 5 + chance.randrange(3))
-            world.gateway.hire(new)
-            world.publish_member(new["member_id"], new)
-        else:
-            entry["travel_mode"] = chance.choice(("walk", "ebike", "car"))
-            entry["area_id"] = chance.choice((entry["area_id"], *city.AREAS))
-            world.publish_member(entry["member_id"], entry)
+        match what:
+            case 0:
+                world.publish_member(entry["member_id"], None)
+                world.loop.later(
+                    chance.random() * 5_000, world.publish_member, entry["member_id"], entry
+                )
+            case 1:
+                now_ms = world.loop.now_ms()
+                entry["shifts"] = city.shift(now_ms - HOUR_MS, now_ms + chance.randrange(20_000))
+                world.publish_member(entry["member_id"], entry)
+            case 2:
+                new = city.member(chance, entry["area_id"], 5 + chance.randrange(3))
+                world.gateway.hire(new)
+                world.publish_member(new["member_id"], new)
+            case _:
+                entry["travel_mode"] = chance.choice(("walk", "ebike", "car"))
+                entry["area_id"] = chance.choice((entry["area_id"], *city.AREAS))
+                world.publish_member(entry["member_id"], entry)
         return True
 
     def _send_nonsense(self) -> bool:

@@ -12,13 +12,15 @@ from random import Random
 from typing import Any, Final
 
 import msgspec
+
 from xiaohe.dispatch.decide import Decision
+from xiaohe.dispatch.inputs import RosterEntry
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.state import AreaState
 from xiaohe.sim.faults import city
 from xiaohe.sim.faults.clients import Desk, Gateway, People, Sender, Sources
 from xiaohe.sim.faults.evidence import Ended, Evidence, Place, Violation
-from xiaohe.sim.faults.faults import Kind, Plan, draw_plan
+from xiaohe.sim.faults.faults import Kind, draw_plan
 from xiaohe.sim.faults.group import Group
 from xiaohe.sim.faults.judges import choice
 from xiaohe.sim.faults.link import Broker, Link
@@ -94,7 +96,7 @@ class World:
     """All that there is in one run."""
 
     def __init__(self, seed: int, trace: Callable[[int, str], None] | None = None) -> None:
-        self._random = Random(seed)
+        self._random = Random(seed)  # noqa: S311 - to be the same again is the point
         self.chance = self._random.random
         self.plan = draw_plan(seed, self._random)
         self.loop = VirtualLoop(city.START_MS)
@@ -202,7 +204,7 @@ class World:
     def _node_of(self, process: Process) -> Node:
         return next(node for node in self.nodes if node.process is process)
 
-    def spoil(self, process: Process, raw: Raw) -> None:
+    def spoil(self, raw: Raw) -> None:
         """Make the core fail where an input is poison."""
         if not self.plan.has(Kind.POISON):
             return
@@ -445,9 +447,10 @@ class World:
     def _owner(self, partition: int) -> Process | None:
         for node in self.nodes:
             process = node.process
-            if process is not None and process.alive:
-                if any(lane.partition == partition for lane in process.lanes.lanes):
-                    return process
+            if process is None or not process.alive:
+                continue
+            if any(lane.partition == partition for lane in process.lanes.lanes):
+                return process
         return None
 
     def _evidence(self, healed_ms: int) -> Evidence:
@@ -459,7 +462,7 @@ class World:
         roster = Roster()
         for raw in self.topics.read("roster", 0):
             entry = decode_roster(raw.key, raw.value, raw.headers)
-            if isinstance(entry, city.RosterEntry):
+            if isinstance(entry, RosterEntry):
                 roster.put(entry, raw.timestamp_ms)
             else:
                 roster.remove(entry.member_id)

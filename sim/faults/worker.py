@@ -59,11 +59,17 @@ class Surroundings(Protocol):
         """Come past a place where a process can die or stand still."""
         ...
 
-    def spoil(self, process: "Process", raw: Raw) -> None:
+    def spoil(self, raw: Raw) -> None:
         """Raise PoisonError where the core is to fail on an input."""
         ...
 
-    def decided(self, engine: "WatchedEngine", raw: Raw, before: Mapping[str, AreaState], steps: Sequence[Step]) -> None:  # fmt: skip
+    def decided(
+        self,
+        engine: "WatchedEngine",
+        raw: Raw,
+        before: Mapping[str, AreaState],
+        steps: Sequence[Step],
+    ) -> None:
         """Look at a decision that was drawn for it."""
         ...
 
@@ -75,7 +81,9 @@ class Surroundings(Protocol):
         """Hear that a process has ended by itself."""
         ...
 
-    def follow(self, topic: str, partition: int, listener: Callable[[], None]) -> Callable[[], None]:  # fmt: skip
+    def follow(
+        self, topic: str, partition: int, listener: Callable[[], None]
+    ) -> Callable[[], None]:
         """Have new records of a partition told, until what is returned is called."""
         ...
 
@@ -91,7 +99,7 @@ class WatchedEngine(AreaEngine):
         """Decide one input."""
         around = self._process.around
         self._process.failing = Place(raw.topic, raw.partition, raw.offset)
-        around.spoil(self._process, raw)
+        around.spoil(raw)
         before = self.states() if around.wants_to_see(raw) else None
         steps = super().take(raw, now_ms, epoch)
         self._process.failing = None

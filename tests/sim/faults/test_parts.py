@@ -71,9 +71,9 @@ def test_a_write_that_was_under_way_when_the_broker_died_may_be_there() -> None:
     wire, written = Wire(), []
 
     async def ask() -> None:
-        request = wire.link.ask(lambda: written.append(1))
-        while not written:
-            await asyncio.sleep(0.0001)
+        come = asyncio.Event()
+        request = wire.link.ask(lambda: written.append(1) or come.set())
+        await come.wait()
         wire.broker.up = False
         wire.broker.crashes += 1
         wire.loop.later(500, setattr, wire.broker, "up", True)

@@ -65,7 +65,7 @@ def test_the_same_seed_is_the_same_run_in_another_process() -> None:
     here = " ".join(run_seed(each).hash for each in ALIKE)
     for hash_seed in ("1", "4711"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-        there = subprocess.run(  # noqa: S603 - this very interpreter
+        there = subprocess.run(
             [sys.executable, "-c", code], env=environment, cwd=ROOT, check=True,
             capture_output=True, text=True,
         )  # fmt: skip
