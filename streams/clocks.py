@@ -10,21 +10,21 @@ from xiaohe.streams.ports import Alarm
 
 
 class SystemClock:
-    """The machine's clock, ``speed`` times as fast from the moment it is made.
+    """The machine's clock at the moment it is made; from then on what passes, ``speed`` times.
 
-    With ``speed`` 1 it follows the wall clock, steps included, so that it stays with the broker's.
+    It does not follow a wall clock that is put forward or back: a lane's deadlines would. What is
+    wrong with the machine's clock, acknowledgements of the broker put right (``brokers_time.py``).
     """
 
     def __init__(self, speed: float = 1.0) -> None:
         assert speed > 0
         self._speed = speed
         self._started_s = time.time()
+        self._since_s = time.monotonic()
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
-        if self._speed == 1.0:
-            return time.time_ns() // 1_000_000
-        passed_s = time.time() - self._started_s
+        passed_s = time.monotonic() - self._since_s
         return int((self._started_s + passed_s * self._speed) * 1000)
 
     def call_at(self, at_ms: int, callback: Callable[[], object]) -> Alarm:

@@ -606,6 +606,10 @@ class AreaEngine:
         """Give the folded state of every area, for status pages and checks."""
         return {area_id: area.state for area_id, area in self._areas.items()}
 
+    def worlds(self) -> Mapping[str, World]:
+        """Give what is known of every area without being recorded, for checks."""
+        return {area_id: area.world for area_id, area in self._areas.items()}
+
 
 def _parts(rows: Iterable[bytes | None]) -> Iterator[SnapshotPart | None]:
     """Cut rows into pieces; the first is given before there is a moment for something else."""

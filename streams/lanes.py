@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from msgspec import structs
 
+from xiaohe.streams.brokers_time import BrokersClock, HeededLog
 from xiaohe.streams.lane import Flow, Lane, SnapshotTurn
 from xiaohe.streams.ports import Clock, Core, Log, Raw
 from xiaohe.streams.takeover import take_over
@@ -38,8 +39,8 @@ class Lanes:
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._make_core = make_core
-        self._io = log
-        self._clock = clock
+        self._clock = BrokersClock(clock)
+        self._io = HeededLog(log, self._clock)
         self._make_flow = make_flow
         self._on_failure = on_failure
         self._lanes: dict[int, tuple[Lane, Core]] = {}
@@ -98,7 +99,8 @@ class Lanes:
         for lane, _ in lanes.values():
             lane.stop()
         if tasks:
-            _, late = await asyncio.wait(tasks.values(), timeout=RELEASE_S)
+            done, _ = await asyncio.wait(tasks.values(), timeout=RELEASE_S)
+            late = [task for task in tasks.values() if task not in done]
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -64,6 +64,13 @@ GROUPS = {
             "check": "Show gaps and doubles of the coming week, road by road.",
         },
     ),
+    "sim": (
+        "Simulations of the engine itself.",
+        "xiaohe.commands.sim",
+        {
+            "faults": "Whatever may go wrong does, by seed; nothing is lost or doubled.",
+        },
+    ),
     "bench": (
         "Benchmarks, each beside its peers in the same run.",
         "xiaohe.commands.bench",

@@ -55,7 +55,8 @@ class Evidence(Struct, frozen=True):
     engines : by partition, the engine of its owner at the end.
     accepted : alerts whose sender was told that they are in the log.
     unauthorised : inputs made by somebody who may not.
-    poison : inputs on which the core was made to fail.
+    poison : inputs on which the core was made to fail, however often it tried.
+    stumbling : inputs on which it was made to fail a few times, and then no more.
     ended : workers that ended by themselves.
     peaks : by the name of its limit, the largest size seen.
     healed_ms, ended_ms : when the last fault was over, and when the run was.
@@ -71,3 +72,4 @@ class Evidence(Struct, frozen=True):
     peaks: Mapping[str, Peak]
     healed_ms: int
     ended_ms: int
+    stumbling: frozenset[Place] = frozenset()

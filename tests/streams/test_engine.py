@@ -423,6 +423,15 @@ def test_a_wake_up_that_failed_repeatedly_closes_its_deadline() -> None:
 # --- the roster
 
 
+@pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b"{}"])
+def test_a_wake_up_that_cannot_be_read_is_set_aside_like_any_other(value: bytes | None) -> None:
+    """It closes no deadline; setting it aside must not fail on what it has failed on."""
+    here = station()
+    raw = here.raw("wakeups", value)
+    step = here.engine.refuse(raw, here.now_ms, 7, "it broke")
+    assert values(step.publications, "dead_letters")[0]["reason"] == "failed_repeatedly"
+
+
 def test_a_roster_change_fills_at_once_what_nobody_could_go_to() -> None:
     """Not ten seconds later."""
     here = Station(member("m1", shifts=[]))
