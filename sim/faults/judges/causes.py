@@ -140,7 +140,7 @@ def deadlines_wait_for_what_was_received(reading: Reading) -> Iterator[Violation
 
 
 def records_wait_for_earlier_deadlines(reading: Reading) -> Iterator[Violation]:
-    """What was received after a deadline is decided after it."""
+    """What was received after a deadline is decided after it; an alert does not wait for long."""
     for partition, folded in reading.folded.items():
         for each, due_ms in folded.hasty:
             told = (
