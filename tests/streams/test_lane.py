@@ -670,6 +670,20 @@ async def test_an_input_whose_failure_leaves_no_trace_is_found_all_the_same(harn
     assert len(harness.topics.read_all("dead_letters")) == 1
 
 
+async def test_positions_ahead_of_an_input_that_fails_are_not_set_aside_with_it(harness):
+    """In careful times their traces are written as well; that they went well is noted, too."""
+    for n in range(5):
+        harness.position({"member": "m", "lon": float(n)})
+    harness.topics.append(POSITIONS, AREA, POISON)
+    for _ in range(lane_module.CAREFUL_FENCES):  # take-overs that lead to nothing
+        await harness.start()
+        harness.bus.kill()
+    harness.bus = None
+    await harness.survive(START_MS + 10)
+    letters = [json.loads(r.value) for r in harness.topics.read_all("dead_letters")]
+    assert [letter["offset"] for letter in letters] == [5]
+
+
 async def _run_inline(lane) -> None:
     """Drive a lane without a task, so that what it raises ends here."""
     while lane.waiting:
