@@ -46,10 +46,10 @@ class Distress(Struct, frozen=True):
 def take_alert(draft: Draft, alert: Alert, distress: Distress | None = None) -> None:
     """Decide one alert; an alert that says what is known changes nothing."""
     mark = fingerprint(alert)
-    seen = _seen(draft, alert.alert_id)
+    seen = seen_alert(draft, alert.alert_id)
     if seen is not None and seen.fingerprint == mark:
         return
-    superseded = _seen(draft, alert.supersedes) if alert.supersedes is not None else None
+    superseded = seen_alert(draft, alert.supersedes) if alert.supersedes is not None else None
     target = seen or superseded
     if target is not None and target.incident_id in draft.state.incidents:
         _correct(draft, target.incident_id, alert, mark)
@@ -65,7 +65,8 @@ def take_alert(draft: Draft, alert: Alert, distress: Distress | None = None) -> 
     _open(draft, alert, mark, place, distress)
 
 
-def _seen(draft: Draft, alert_id: str) -> SeenAlert | None:
+def seen_alert(draft: Draft, alert_id: str) -> SeenAlert | None:
+    """Give what is remembered of an alert_id."""
     seen = draft.state.alerts.get(alert_id)
     if seen is None or draft.stamp.received_ms - seen.received_ms <= REMEMBERED_MS:
         return seen
@@ -301,6 +302,8 @@ def decide_again(draft: Draft, incident_id: str) -> None:
     would not be made any more is taken back, and the member may be asked again later.
     """
     incident = draft.incident(incident_id)
+    if incident.set_aside:
+        return
     rules = draft.rules(incident)
     _move_windows(draft, incident, rules)
     stand_down_surplus(draft, incident_id, "primary")

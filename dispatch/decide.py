@@ -4,7 +4,7 @@ A decision is the facts that follow from an input, or the reason why the input i
 changes nothing: folding its facts (``fold``) gives the state after it, here and at every replay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import islice
@@ -12,8 +12,9 @@ from itertools import islice
 from msgspec import Struct
 
 from xiaohe.dispatch import facts as f
-from xiaohe.dispatch.alerts import REMEMBERED_MS, take_alert
+from xiaohe.dispatch.alerts import REMEMBERED_MS, Distress, take_alert
 from xiaohe.dispatch.answers import take_member_action
+from xiaohe.dispatch.aside import close_aside, take_alert_aside
 from xiaohe.dispatch.draft import Draft, Refused
 from xiaohe.dispatch.eligibility import exclusion
 from xiaohe.dispatch.evolve import Stamp, evolve
@@ -95,6 +96,29 @@ def decide(state: AreaState, received: Received, at_ms: int, world: World) -> De
     return _drafted(state, received, at_ms, world, rule)
 
 
+def decide_aside(
+    state: AreaState,
+    received: Received,
+    alarms: Sequence[tuple[str, Alert]],
+    at_ms: int,
+    world: World,
+    *,
+    bare: bool,
+) -> Decision:
+    """Put an input that failed repeatedly into the hands of a person (``aside.py``).
+
+    ``alarms`` are the members' own calls for help that a record of positions holds.
+    """
+    draft = Draft(state, world, Stamp(at_ms, received.received_ms))
+    if isinstance(received.body, Alert):
+        take_alert_aside(draft, received.body, bare=bare)
+    elif isinstance(received.body, WakeUp):
+        close_aside(draft, received.body, bare=bare)
+    for member_id, alarm in alarms:
+        take_alert_aside(draft, alarm, Distress(member_id), bare=bare)
+    return _decision(state, received, at_ms, world, facts=tuple(draft.facts))
+
+
 def decide_fix(
     state: AreaState,
     received: Received,
@@ -127,7 +151,9 @@ def _may_help(draft: Draft, member_id: str) -> bool:
     moves must not have every incident decided again with every fix."""
     member = draft.world.roster.get(member_id)
     state, world, at_ms = draft.state, draft.world, draft.at_ms
-    return member is not None and any(
+    if member is None or member_id in state.holding:
+        return False  # busy everywhere: not to be asked of each of many that wait
+    return any(
         exclusion(state, world, state.incidents[each.incident_id], member, at_ms) is None
         for each in islice(state.waiting, FILLED_AGAIN_MAX)
     )

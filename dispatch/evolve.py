@@ -15,6 +15,7 @@ from msgspec.structs import replace as revise
 from rpds import HashTrieMap
 
 from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.lifecycle import (
     LIVE,
     IncidentState,
@@ -75,25 +76,32 @@ def evolve(state: AreaState, fact: f.Fact, stamp: Stamp) -> AreaState:
             return put_incident(
                 _remember(state, fact, fact.received_ms), _opened(state.area_id, fact)
             )
-        case f.DeadlineSet():
-            incident = state.incidents[fact.incident_id]
-            return put_incident(state, _with_deadline(incident, fact.deadline, fact.due_ms))
-        case f.OfferAged():
-            incident = state.incidents[fact.incident_id]
-            return put_incident(state, _revise_order(incident, fact.dispatch_id, asked_on=True))
-        case f.AidRequested():
-            incident = state.incidents[fact.incident_id]
-            asked = revise(
-                incident,
-                aid_asked=(*incident.aid_asked, fact.to_area_id),
-                aid_requests=incident.aid_requests + 1,
-            )
-            return put_incident(state, asked)
+        case f.DeadlineSet() | f.OfferAged() | f.AidRequested() | f.IncidentSetAside():
+            return put_incident(state, _noted(state.incidents[fact.incident_id], fact))
         case f.AlertAttached():
             state = _remember(state, fact, stamp.received_ms)
             return put_incident(state, _next(state, fact, stamp))
         case _:
             return put_incident(state, _next(state, fact, stamp))
+
+
+def _noted(
+    incident: Incident, fact: f.DeadlineSet | f.OfferAged | f.AidRequested | f.IncidentSetAside
+) -> Incident:
+    """Fold what nobody outside is told of an incident."""
+    match fact:
+        case f.DeadlineSet():
+            return _with_deadline(incident, fact.deadline, fact.due_ms)
+        case f.OfferAged():
+            return _revise_order(incident, fact.dispatch_id, asked_on=True)
+        case f.AidRequested():
+            return revise(
+                incident,
+                aid_asked=(*incident.aid_asked, fact.to_area_id),
+                aid_requests=incident.aid_requests + 1,
+            )
+        case f.IncidentSetAside():
+            return _with_deadline(revise(incident, set_aside=True), RETRY, None)
 
 
 def _declared(state: AreaState, fact: f.DutyDeclared) -> AreaState:
@@ -256,7 +264,7 @@ def _start_of(incident: Incident | None) -> Starting | None:
         and order.eta_s is not None
     ]
     place = incident.place
-    if place is None or not ways_s or not incident.is_live:
+    if place is None or not ways_s or not incident.is_live or incident.set_aside:
         return None
     off_road_m = incident.off_road_m or 0.0
     return Starting(incident.incident_id, place.lon, place.lat, off_road_m, max(ways_s))
@@ -562,6 +570,7 @@ def _turned(incident: Incident, fact: f.IncidentFact, stamp: Stamp) -> Incident:
                 aid_asked=(),
                 rung=0,
                 acknowledged=False,
+                set_aside=False,
                 timeline=Timeline(received_ms=fact.received_ms),
             )
         case f.IncidentUnmerged():

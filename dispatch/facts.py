@@ -394,6 +394,10 @@ class OfferAged(_Fact, tag="offer.aged", frozen=True, kw_only=True):
     dispatch_id: str
 
 
+class IncidentSetAside(_Fact, tag="incident.set_aside", frozen=True, kw_only=True):
+    """The engine failed on this incident again and again: from now on a person decides it."""
+
+
 class DeadlineSet(_Fact, tag="deadline.set", frozen=True, kw_only=True):
     """Something falls due at ``due_ms``; null takes the deadline back."""
 
@@ -437,7 +441,9 @@ IncidentFact = (
 AreaFact = ModeChanged | RoadClosed | RoadOpened
 """Published on area-events."""
 
-HiddenFact = DutyDeclared | BreakDeclared | AidRequested | OfferAged | DeadlineSet
+HiddenFact = (
+    DutyDeclared | BreakDeclared | AidRequested | OfferAged | IncidentSetAside | DeadlineSet
+)
 """Kept in the decisions log only."""
 
 Fact = IncidentFact | AreaFact | HiddenFact

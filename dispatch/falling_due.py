@@ -84,6 +84,8 @@ def _of_order(draft: Draft, name: str, incident: Incident, order: Order) -> None
             _promote_backup(draft, incident_id)
         case _:
             assert name == PROGRESS, f"an order has no deadline {name}"
+            if incident.set_aside:
+                return
             if not order.predicted_late and not predict_by_silence(draft, incident_id, order):
                 look_at_progress(draft, incident_id, dispatch_id, PROGRESS_AGAIN_S)
             if order.state == "accepted":

@@ -34,8 +34,11 @@ LATE_WAY_FACTOR = 1.5
 
 
 def fill(draft: Draft, incident_id: str) -> None:
-    """Ask whoever is still to be asked for an incident; nothing where nobody is lacking."""
+    """Ask whoever is still to be asked for an incident; nothing where nobody is lacking, or where
+    a person has to choose."""
     assert draft.incident(incident_id).is_live, "nobody is sent to what is over"
+    if draft.incident(incident_id).set_aside:
+        return
     await_acceptance(draft, incident_id)
     nobody = _fill_role(draft, incident_id, "primary")
     if nobody is not None:

@@ -100,6 +100,7 @@ class Incident(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 
     ``accept_by_ms`` is null where a member found it: nobody had to accept or to arrive, so
     neither is measured. ``orders`` before ``tried_from`` are of the time before it was reopened.
+    ``set_aside``: the engine failed on it (``aside.py``) and chooses nobody for it any more.
     """
 
     incident_id: str
@@ -140,6 +141,7 @@ class Incident(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     aid_requests: int = 0
     rung: int = 0
     acknowledged: bool = False
+    set_aside: bool = False
     merged_into: str | None = None
     merged_from: IncidentState | None = None
     last_seq: int = 0

@@ -80,8 +80,10 @@ def concerned(
 def _is_wanted(state: AreaState, world: World, member_id: str, at_ms: int) -> bool:
     """Tell whether somebody could be sent to a waiting incident, were it known where they are."""
     member = world.roster.get(member_id)
-    # Who is off duty is wanted nowhere: not to be asked of each of many incidents that wait.
-    if member is None or not is_on_duty(state, world, member_id, at_ms):
+    # Who is busy or off duty is wanted nowhere: not to be asked of each of many that wait.
+    if member is None or member_id in state.holding:
+        return False
+    if not is_on_duty(state, world, member_id, at_ms):
         return False
     return any(
         exclusion(state, world, state.incidents[each.incident_id], member, at_ms)
@@ -92,8 +94,7 @@ def _is_wanted(state: AreaState, world: World, member_id: str, at_ms: int) -> bo
 
 def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:
     """Decide what a fix says; ``moved``: it is newer than what was known of the member."""
-    if fix.alarm in DISTRESS_ALARMS:
-        _call_for_help(draft, member_id, fix)
+    _call_for_help(draft, member_id, fix)
     held = draft.state.holding.get(member_id)
     if held is not None:
         _follow_order(draft, held, fix, moved=moved)
@@ -102,12 +103,20 @@ def follow(draft: Draft, member_id: str, fix: Fix, *, moved: bool) -> None:
 
 
 def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:
-    if draft.stamp.received_ms - fix.fix_ms > ALARM_AGE_MAX_MS:
-        return
-    assert fix.alarm is not None, "only an alarm calls for help"
-    alert = Alert(
+    alert = alarm_of(draft.state.area_id, member_id, fix, draft.stamp.received_ms)
+    if alert is not None:
+        take_alert(draft, alert, Distress(member_id))
+
+
+def alarm_of(area_id: str, member_id: str, fix: Fix, received_ms: int) -> Alert | None:
+    """Give the alert that a fix makes: None where it calls for no help, or did so long ago."""
+    if fix.alarm is None or fix.alarm not in DISTRESS_ALARMS:
+        return None
+    if received_ms - fix.fix_ms > ALARM_AGE_MAX_MS:
+        return None
+    return Alert(
         alert_id=alarm_alert_id_of(member_id, fix.fix_time, fix.fix_ms),
-        area_id=draft.state.area_id,
+        area_id=area_id,
         source=ALARM_SOURCE,
         category=fix.alarm,
         occurred_at=rfc3339(fix.fix_ms),
@@ -115,7 +124,6 @@ def _call_for_help(draft: Draft, member_id: str, fix: Fix) -> None:
         priority=1,
         needed=DISTRESS_NEEDED,
     )
-    take_alert(draft, alert, Distress(member_id))
 
 
 def _follow_order(draft: Draft, held: Holding, fix: Fix, *, moved: bool) -> None:
@@ -148,7 +156,7 @@ def _has_dwelt(draft: Draft, incident: Incident, order: Order, fix: Fix, *, move
     if doubtful or not _is_near(draft, incident, fix.lon, fix.lat):
         near_ms.pop(order.dispatch_id, None)
         return False
-    near_ms[order.dispatch_id] = (since_ms, fix.fix_ms)
+    draft.world.watch.note(draft.state, order.dispatch_id, since_ms, fix.fix_ms)
     dwelt = fix.fix_ms - since_ms >= draft.rules(incident).dwell_s * 1000
     if dwelt:
         del near_ms[order.dispatch_id]

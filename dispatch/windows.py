@@ -69,7 +69,8 @@ def write_missed(draft: Draft, incident_id: str, name: str, due_ms: int) -> None
     incident = draft.incident(incident_id)
     assert not _was_missed(incident, name), f"{name} was missed already"
     late_s = (draft.at_ms - due_ms) / MS_PER_S
-    estimate_s = None if name == ACCEPT else _soonest_s(draft, incident, name)
+    unasked = name == ACCEPT or incident.set_aside
+    estimate_s = None if unasked else _soonest_s(draft, incident, name)
     fact = MISSED[name]
     draft.emit(fact(incident_id=incident_id, due_ms=due_ms, late_s=late_s, estimate_s=estimate_s))
 

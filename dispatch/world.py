@@ -12,6 +12,7 @@ from math import inf
 from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.roster import Member, Roster
+from xiaohe.dispatch.state import AreaState
 from xiaohe.geo import compiled_search, search
 from xiaohe.geo.compiled_search import CompiledField, travel_field
 from xiaohe.geo.kernels import COMPILED
@@ -27,6 +28,9 @@ FIELDS_KEPT_MAX = 512
 JUNCTIONS_KEPT_MAX = 2_000_000
 """Junctions that all kept fields have reached together, about 200 bytes each. Where nobody is free
 each field has searched the whole map."""
+
+WATCHED_ENDED_MAX = 64
+"""Orders kept whose member was near the scene when they ended: before they are looked for."""
 
 SITES_KEPT_MAX = 4096
 """Snapped places kept."""
@@ -106,10 +110,19 @@ class Watch:
     """Since when each order's member has been close to the scene, and until which fix: ms of
     fix time.
 
-    Held in memory only: after a take-over the dwell is counted anew.
+    Held in memory only: after a take-over the dwell is counted anew. Of orders that
+    have ended at most WATCHED_ENDED_MAX are kept.
     """
 
     near_ms: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def note(self, state: AreaState, dispatch_id: str, since_ms: int, fix_ms: int) -> None:
+        """Note that an order's member is near; now and then forget orders that have ended."""
+        self.near_ms[dispatch_id] = (since_ms, fix_ms)
+        if len(self.near_ms) > len(state.holding) + WATCHED_ENDED_MAX:
+            held = {each.dispatch_id for each in state.holding.values()}
+            for ended in self.near_ms.keys() - held:
+                del self.near_ms[ended]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,17 @@ __all__ = [
     "decode_positions",
     "decode_roster",
     "decode_wakeup",
+    "digest_of",
     "encode_wakeup",
 ]
 
 NEEDED_MAX: Final = 50
 """An alert that asks for more people gets as many as one incident may have orders."""
+
+
+HASHED_BYTES_MAX: Final = 2 * 1024 * 1024
+"""A longer payload is not hashed: twice what a topic takes, so that a record of whatever length, of
+a cluster with other limits, is refused within a millisecond or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +145,16 @@ def dead_letter(
     index: int | None,
     reason: Reason,
     detail: str,
-    payload: bytes | None,
+    payload_sha256: str | None,
     at_ms: int,
     *,
     payload_head: str | None = None,
 ) -> dict[str, object]:
     """Make the value of a ``dead-letters`` record.
 
-    ``payload`` is the whole value of the bad record (also for one object of a batch): it is hashed
-    and not kept. ``payload_head`` stays None unless policy keeps heads of records without personal
-    fields.
+    ``payload_sha256`` is that of the whole value of the bad record, also for one object of a batch
+    (``digest_of``): the value is not kept. ``payload_head`` stays None unless policy keeps heads of
+    records without personal fields.
     """
     return {
         "topic": cause.topic,
@@ -157,10 +163,18 @@ def dead_letter(
         "index": index,
         "reason": reason.value,
         "detail": detail,
-        "payload_sha256": None if payload is None else sha256(payload).hexdigest(),
+        "payload_sha256": payload_sha256,
         "payload_head": payload_head,
         "at": rfc3339(at_ms),
     }
+
+
+def digest_of(payload: bytes | None) -> str | None:
+    """Give what a dead letter says of a payload: its SHA-256; None where there is nothing to hash,
+    or more than any topic takes."""
+    if payload is None or len(payload) > HASHED_BYTES_MAX:
+        return None
+    return sha256(payload).hexdigest()
 
 
 def dead_letter_id(cause: Cause, index: int | None) -> str:

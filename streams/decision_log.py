@@ -101,7 +101,7 @@ class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     digest: str
     next: dict[str, Integer]
     body: bytes = b""
-    snap: int | None = None
+    snap: Integer | None = None
 
 
 Entry = Fence | Decision | Mark | Attempt | SnapshotPiece

@@ -12,24 +12,25 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import structlog
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.answers import ABOUT_DUTY, TO_AN_ORDER
 from xiaohe.dispatch.deadlines import RETRY
-from xiaohe.dispatch.decide import Decision, Refusal, decide, decide_fix
+from xiaohe.dispatch.decide import Decision, decide, decide_aside, decide_fix
 from xiaohe.dispatch.filling import FILLED_AGAIN_MAX
-from xiaohe.dispatch.inputs import Cause, Fix, MemberAction, Received, WakeUp
+from xiaohe.dispatch.inputs import Alert, Cause, Fix, MemberAction, Received, WakeUp
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Member, Roster
 from xiaohe.dispatch.snapshot import bodies, from_rows, heads, stale, without
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
-from xiaohe.dispatch.tracking import concerned
+from xiaohe.dispatch.tracking import alarm_of, concerned
 from xiaohe.dispatch.world import RoadMap, Watch, World
 from xiaohe.geo.live import LivePositions
 from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import dead_letter, decode_alert, decode_wakeup
+from xiaohe.streams.codec import dead_letter, decode_alert, decode_wakeup, digest_of
 from xiaohe.streams.codec_actions import decode_member_action, decode_operator_action
 from xiaohe.streams.codec_common import identifier_of
 from xiaohe.streams.codec_positions import decode_positions
@@ -40,6 +41,7 @@ from xiaohe.streams.member_views import MemberViews
 from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.outputs import named, render
 from xiaohe.streams.ports import (
+    ALERTS,
     POSITIONS,
     WAKEUPS,
     Publication,
@@ -57,12 +59,14 @@ from xiaohe.streams.step_record import (
 )
 from xiaohe.streams.whose_fix import RefusedDevices, member_of, members_of
 
+_log = structlog.get_logger(__name__)
+
 SPOKEN_ON_THE_SPOT: Final = TO_AN_ORDER | ABOUT_DUTY
 """Words of a member whose ``position`` is where they themselves are; of a report or a sighting
 it is where something else is."""
 
 DECODERS: Final[Mapping[str, Callable[..., object]]] = {
-    "alerts": decode_alert,
+    ALERTS: decode_alert,
     "member_actions": decode_member_action,
     "operator_actions": decode_operator_action,
     WAKEUPS: decode_wakeup,
@@ -105,6 +109,8 @@ class AreaEngine:
         self._last_ms = 0
         self._refused_devices = RefusedDevices()
         self._early_retries: dict[tuple[str, str], int] = {}
+        self._given_up: set[tuple[str, str, str]] = set()
+        self._hashed: tuple[Raw, str | None] | None = None
         self._early = DueRows(self._is_early)
         self._untold: list[Publication] = []
         self._views = MemberViews(shared.roster, shared.topic_names)
@@ -126,6 +132,8 @@ class AreaEngine:
         area = self._area(received.area_id)
         if isinstance(received.body, WakeUp) and received.body.deadline == RETRY:
             self._early_retries.pop((area.state.area_id, received.body.incident_id), None)
+        if isinstance(received.body, WakeUp) and _row_of(received.body) in self._given_up:
+            return (self._nothing(raw, at_ms, epoch),)
         if isinstance(received.body, MemberAction) and _may_speak(area.state, received.body):
             self._learn_place(area, received.body, received.received_ms)
         decision = decide(area.state, received, at_ms, area.world)
@@ -368,45 +376,87 @@ class AreaEngine:
         head = None
         if self._shared.policy.keep_heads and raw.topic not in self._shared.personal:
             head = (raw.value or b"")[:256].decode(errors="replace")
-        return dead_letter(cause, index, reason, detail, raw.value, at_ms, payload_head=head)
+        if self._hashed is None or self._hashed[0] is not raw:
+            self._hashed = (raw, digest_of(raw.value))  # once for all bad objects of a batch
+        digest = self._hashed[1]
+        return dead_letter(cause, index, reason, detail, digest, at_ms, payload_head=head)
+
+    def _nothing(self, raw: Raw, at_ms: int, epoch: int) -> Step:
+        record = Record(cause=self._cause(raw), area_id=_area_of_key(raw.key), at_ms=at_ms)
+        return Step(msgspec.to_builtins(record), self._apply(record, epoch))
 
     def _forward(self, raw: Raw, home: int, at_ms: int, epoch: int) -> Step:
         record = Record(cause=self._cause(raw), at_ms=at_ms, forward=forward_to(raw, home))
         return Step(msgspec.to_builtins(record), self._apply(record, epoch))
 
-    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str) -> Step:
-        """Set an input aside that failed repeatedly; see ``ports.Core``."""
+    # --- setting aside
+
+    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, *, blind: bool) -> Step:
+        """Set an input aside that failed repeatedly; see ``ports.Core``.
+
+        An alert, or an alarm in a record of positions, opens an incident for a person to decide,
+        with as little as must be; a record of which not even that can be made is a dead letter.
+        """
         at_ms = self._moment(raw, now_ms)
-        decision = None
-        if raw.topic == WAKEUPS:
-            with suppress(BadInput):  # of no deadline that anybody knows
-                decision = self._closing(decode_wakeup(raw.key, raw.value, raw.headers), at_ms)
-        record = Record(
-            cause=self._cause(raw),
-            decision=decision,
-            area_id=decision.area_id if decision is not None else None,
-            at_ms=at_ms,
-            dead_letter=self._letter(raw, Reason.FAILED_REPEATEDLY, detail, at_ms),
-        )
+        for bare in () if blind else (False, True):
+            try:
+                record = self._aside(raw, at_ms, detail, bare=bare)
+                return Step(msgspec.to_builtins(record), self._apply(record, epoch))
+            except Exception:  # noqa: BLE001 - a person has to hear of the input all the same
+                where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
+                _log.exception("set_aside_with_less", bare=bare, **where)
+        letter = self._letter(raw, Reason.FAILED_REPEATEDLY, detail, at_ms)
+        given_up = _deadline_of(raw)
+        record = Record(cause=self._cause(raw), at_ms=at_ms, dead_letter=letter, given_up=given_up)
         return Step(msgspec.to_builtins(record), self._apply(record, epoch))
 
-    def _closing(self, wake_up: WakeUp, at_ms: int) -> Decision:
-        self._early_retries.pop((wake_up.area_id, wake_up.incident_id), None)
-        incident = self._area(wake_up.area_id).state.incidents.get(wake_up.incident_id)
-        facts: tuple[f.Fact, ...] = ()
-        if incident is not None and incident.due_ms(wake_up.deadline) is not None:
-            facts = (
-                f.DeadlineSet(
-                    incident_id=wake_up.incident_id, deadline=wake_up.deadline, due_ms=None
-                ),
-            )
-        return Decision(
-            area_id=wake_up.area_id,
+    def _aside(self, raw: Raw, at_ms: int, detail: str, *, bare: bool) -> Record:
+        decision = None
+        with suppress(BadInput):  # nobody knows what it says: the dead letter tells of it
+            decision = self._decision_aside(raw, at_ms, bare=bare)
+        letter = None
+        if decision is None or raw.topic != ALERTS:
+            letter = self._letter(raw, Reason.FAILED_REPEATEDLY, detail, at_ms)
+        return Record(
+            cause=self._cause(raw),
+            decision=decision,
+            area_id=_area_of_key(raw.key),
             at_ms=at_ms,
-            received_ms=at_ms,
-            facts=facts,
-            refusal=Refusal(Reason.FAILED_REPEATEDLY.value, "set aside"),
+            dead_letter=letter,
         )
+
+    def _decision_aside(self, raw: Raw, at_ms: int, *, bare: bool) -> Decision | None:
+        """Give what a person has to know of an input that no rule could decide; None: nothing."""
+        if raw.topic not in {ALERTS, WAKEUPS, POSITIONS} or self._misrouted(raw) is not None:
+            return None
+        if raw.topic == POSITIONS:
+            calls = self._calls_for_help(raw, at_ms)
+            if not calls:
+                return None
+            received, alarms = calls[0][0], [(member_id, alert) for _, member_id, alert in calls]
+        else:
+            received, alarms = self._received(raw), []
+        if isinstance(received.body, WakeUp):
+            self._early_retries.pop((received.area_id, received.body.incident_id), None)
+        area = self._area(received.area_id)
+        return decide_aside(area.state, received, alarms, at_ms, area.world, bare=bare)
+
+    def _calls_for_help(self, raw: Raw, at_ms: int) -> list[tuple[Received, str, Alert]]:
+        """Give the alarms in a record of positions, whose they are, and the alerts they make."""
+        record = decode_positions(raw.key, raw.value, raw.headers)
+        self._check_area(record.area_id)
+        state, roster = self._area(record.area_id).state, self._shared.roster
+        found: list[tuple[Received, str, Alert]] = []
+        for fix in record.fixes:
+            received = Received(self._cause(raw), record.area_id, first_receipt_ms(raw), fix)
+            try:
+                member_id = member_of(roster, state, fix.member_id, fix.device_id, at_ms)
+            except BadInput:
+                continue  # nobody of this area
+            alert = alarm_of(record.area_id, member_id, fix, received.received_ms)
+            if alert is not None:
+                found.append((received, member_id, alert))
+        return found
 
     def fold(self, record: Mapping[str, object], epoch: int) -> tuple[Publication, ...]:
         """Fold a recorded step; see ``ports.Core``."""
@@ -423,6 +473,8 @@ class AreaEngine:
             publications.extend(rendered)
             self._note_deadlines(area.state, record.decision)
             self._views.touch_all(record.decision)
+        if record.given_up is not None:
+            self._given_up.add(record.given_up)
         if record.device_id is not None:
             self._refused_devices.note(record.device_id, record.at_ms)
         publications.extend(undecided_publications(record, self._shared.topic_names))
@@ -437,6 +489,8 @@ class AreaEngine:
                 self._due.add(row)
 
     def _holds(self, row: DueRow) -> bool:
+        if (row.area_id, row.incident_id, row.name) in self._given_up:
+            return False
         incident = self._areas[row.area_id].state.incidents.get(row.incident_id)
         return incident is not None and incident.due_ms(row.name) == row.due_ms
 
@@ -580,7 +634,7 @@ def roster_letter(raw: Raw, bad: BadInput, shared: Shared) -> Publication:
     """Make the dead letter of a bad roster record. It holds personal fields: no head is shown."""
     at_ms = raw.timestamp_ms
     cause = Cause(shared.topic_names[raw.topic], raw.partition, raw.offset)
-    letter = dead_letter(cause, bad.index, bad.reason, bad.detail, raw.value, at_ms)
+    letter = dead_letter(cause, bad.index, bad.reason, bad.detail, digest_of(raw.value), at_ms)
     record = Record(cause=cause, at_ms=at_ms, dead_letter=letter)
     return letter_publication(record, shared.topic_names)
 
@@ -591,6 +645,17 @@ def _area_of_key(key: bytes | None) -> str | None:
         return identifier_of(key, "area_id")
     except BadInput:
         return None
+
+
+def _deadline_of(raw: Raw) -> tuple[str, str, str] | None:
+    """Name the deadline of a wake-up that is not even to be closed."""
+    if raw.topic != WAKEUPS:
+        return None
+    return _row_of(decode_wakeup(raw.key, raw.value, raw.headers))
+
+
+def _row_of(wake_up: WakeUp) -> tuple[str, str, str]:
+    return wake_up.area_id, wake_up.incident_id, wake_up.deadline
 
 
 def _reason(code: str) -> Reason:

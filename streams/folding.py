@@ -36,6 +36,7 @@ class Folding:
     since_snapshot, since_bytes : decisions that count since the moment whose state it is.
     barren_fences : take-overs in a row, up to the end, that led to no decision.
     records, ignored : records read, and those of them that do not count.
+    unfolded, first_unfolded : decisions that the core failed on, and where and how it first did.
     """
 
     def __init__(self, core: Core, partition: int) -> None:
@@ -44,6 +45,7 @@ class Folding:
         self._snapshot = SnapshotReader(keep=True)
         self._held: list[tuple[Entry | None, LogRecord]] | None = None
         self._snapshot_offset = NO_SNAPSHOT
+        self._start_epoch = NO_EPOCH
         self._damaged_epoch = NO_EPOCH
         self._owed: list[tuple[int, tuple[Publication, ...]]] = []
         self._unfinished: list[tuple[Decision, LogRecord]] = []
@@ -60,6 +62,8 @@ class Folding:
         self.barren_fences = 0
         self.ignored = 0
         self.records = 0
+        self.unfolded = 0
+        self.first_unfolded = ""
 
     @property
     def owed(self) -> list[Publication]:
@@ -127,10 +131,20 @@ class Folding:
             self._counted.append((entry.seq, len(record.value)))
         self.barren_fences = 0
         self._forget_published(entry.owed_from)
-        self._owed.append((entry.seq, self._core.fold(entry.record, entry.epoch)))
+        self._owed.append((entry.seq, self._fold(entry, record)))
         if not entry.more:
             self._taken(entry.topic, entry.offset + 1)
         self._taken(POSITIONS, entry.positions_next)
+
+    def _fold(self, entry: Decision, record: LogRecord) -> tuple[Publication, ...]:
+        """Let the core fold a decision; where it fails the state goes on without."""
+        try:
+            return self._core.fold(entry.record, entry.epoch)
+        except Exception as error:  # noqa: BLE001 - whether to go on is the take-over's to say
+            if self.unfolded == 0:
+                self.first_unfolded = f"at offset {record.offset}: {error!r}"
+            self.unfolded += 1
+            return ()
 
     def _step_over_hole(self, entry: Decision, record: LogRecord) -> bool:
         """Whether the entry counts although numbers before it are missing."""
@@ -153,7 +167,10 @@ class Folding:
 
     def _feed_snapshot(self, entry: SnapshotPiece, record: LogRecord) -> None:
         starting = self.epoch == NO_EPOCH  # the fold begins at this snapshot
-        if not starting and (entry.epoch != self.epoch or entry.seq > self.seq):
+        if starting and self._start_epoch == NO_EPOCH:
+            self._start_epoch = entry.epoch  # a former owner's piece may lie between its own
+        of_owner = entry.epoch == (self._start_epoch if starting else self.epoch)
+        if not of_owner or (not starting and entry.seq > self.seq):
             self._ignore(entry, record)
             return
         if entry.index == 0:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from xiaohe.streams.ports import POSITIONS, WAKEUPS, Raw
+from xiaohe.streams.ports import ALERTS, POSITIONS, WAKEUPS, Raw
 from xiaohe.streams.stated_ms import stated_ms
 
 DUE_HEADER = "due_ms"
@@ -26,12 +26,14 @@ Key = tuple[int, int, int]
 
 class Item(Struct):
     """One record that waits. ``key`` is its place in time, ``arrival`` counts all records of the
-    inbox, ``ack`` is whatever the reader of the topic needs to acknowledge it."""
+    inbox, ``ack`` is whatever the reader of the topic needs to acknowledge it, ``since_ms`` when
+    it was put here."""
 
     raw: Raw
     ack: object
     arrival: int
     key: Key
+    since_ms: int = 0
 
     def __lt__(self, other: "Item") -> bool:
         """By place in time."""
@@ -63,8 +65,9 @@ class Inbox:
         }
         self._deciding = [line for topic, line in self._lines.items() if topic != POSITIONS]
         self._wakeups: list[Item] = []
+        self._bytes: dict[str, int] = dict.fromkeys(self._lines, 0)
 
-    def put(self, raw: Raw, ack: object) -> bool:
+    def put(self, raw: Raw, ack: object, now_ms: int = 0) -> bool:
         """Let a record wait; False for one that is known already (a delivery repeated)."""
         expected = self.fetched_next[raw.topic]
         if raw.offset < expected:
@@ -75,16 +78,22 @@ class Inbox:
         self.arrivals += 1
         if raw.topic == WAKEUPS:
             key = (_due_ms(raw), 1, self.arrivals)
-            heapq.heappush(self._wakeups, Item(raw, ack, self.arrivals, key))
+            heapq.heappush(self._wakeups, Item(raw, ack, self.arrivals, key, now_ms))
         else:
             key = (raw.timestamp_ms, 0, self.arrivals)
-            self._lines[raw.topic].append(Item(raw, ack, self.arrivals, key))
+            self._lines[raw.topic].append(Item(raw, ack, self.arrivals, key, now_ms))
+            self._bytes[raw.topic] += _size(raw)
         return True
 
     def first_record(self, *, positions: bool) -> Item | None:
         """The oldest record at the head of a line, wake-ups apart."""
         lines = self._lines.values() if positions else self._deciding
         return min((line[0] for line in lines if line), default=None)
+
+    def first_alert(self) -> Item | None:
+        """The alert that came first."""
+        line = self._lines[ALERTS]
+        return line[0] if line else None
 
     def first_wakeup(self) -> Item | None:
         """The wake-up with the earliest deadline."""
@@ -98,6 +107,7 @@ class Inbox:
         if item.raw.topic != WAKEUPS:
             taken = self._lines[item.raw.topic].popleft()
             assert taken is item, "records are taken in the order of their topic"
+            self._bytes[item.raw.topic] -= _size(item.raw)
         elif self._wakeups[0] is item:
             heapq.heappop(self._wakeups)
         else:
@@ -118,6 +128,10 @@ class Inbox:
         """How many records of a topic wait."""
         return len(self._wakeups) if topic == WAKEUPS else len(self._lines[topic])
 
+    def waiting_bytes(self, topic: str) -> int:
+        """How many bytes the keys and values of a topic's waiting records have, wake-ups apart."""
+        return self._bytes.get(topic, 0)
+
     def waiting_next(self, topic: str) -> int:
         """First offset of a topic that has not been taken."""
         line = self._lines[topic]
@@ -130,6 +144,10 @@ class Inbox:
     def holds_deciding(self) -> bool:
         """Whether anything waits that will be decided."""
         return bool(self._wakeups) or any(self._deciding)
+
+
+def _size(raw: Raw) -> int:
+    return len(raw.key or b"") + len(raw.value or b"")
 
 
 def _due_ms(raw: Raw) -> int:

@@ -16,7 +16,8 @@ its decision is acknowledged. Any exception ends the lane, and with it the worke
 
 Time: a record received after the earliest open deadline waits until that deadline is decided
 (the *hold*), and a deadline is decided only when every record received up to it has been taken
-(the *barrier*: the input topics' ends, asked for after the wake-up was read).
+(the *barrier*: the input topics' ends, asked for after the wake-up was read). An alert alone waits
+no longer than ALERT_WAITS_MS_MAX for anything that was received before it.
 """
 
 import asyncio
@@ -52,9 +53,21 @@ BATCH_DECISIONS_MAX = 64
 """Decisions written together: bounds what a take-over publishes again, and how long the first of
 a batch waits for the last (64 × about 0.5 ms)."""
 
+BATCH_MS_MAX = 50
+"""How long a batch may be decided: what its first record led to is not published before."""
+
 BATCH_POSITIONS_BYTES = 64 * 1024
 """Positions taken in one batch, some 400 fixes or 10 ms: a backlog of them does not keep an alert
 waiting."""
+
+POSITION_DECISION_BYTES = 2_500
+"""What a decision on a position counts as, a refusal too: written and published, it takes the time
+of so many bytes of fixes that only move somebody (0.4 ms)."""
+
+ALERT_WAITS_MS_MAX = 200
+"""How long an alert waits here for what was received before it, or for a deadline: then it goes
+first, every other record of a batch. A hundred times what it usually waits; what floods the other
+topics, or a wake-up that is slow to come, costs an alert no more."""
 
 CAREFUL_INPUTS = 256
 """Inputs that are tried one by one after take-overs that led to nothing: more than one batch."""
@@ -66,7 +79,7 @@ TICK_MS = 1_000
 """How often the core may publish without a decision."""
 
 ATTEMPTS_MAX = 3
-"""An input that made a worker leave so often is set aside."""
+"""An input that made a worker leave so often is set aside; once more, and nobody looks into it."""
 
 CAREFUL_FENCES = 3
 """Take-overs in a row without a decision after which an input's trace is written before it is
@@ -85,6 +98,10 @@ are decided while the last are written."""
 
 INBOX_HIGH, INBOX_LOW = 2_000, 500
 """Records of one topic waiting when its fetching is paused and when it goes on."""
+
+INBOX_BYTES_HIGH, INBOX_BYTES_LOW = 8 * 1024 * 1024, 2 * 1024 * 1024
+"""The same in bytes, for a record may have 1 MiB: 16 partitions with four such topics stay below
+512 MiB, and a fetch more."""
 
 
 class InputFailedError(Exception):
@@ -174,19 +191,32 @@ class Lane:
 
     def put(self, raw: Raw, ack: object) -> None:
         """Hand over a record of one of the input topics."""
-        if not self._inbox.put(raw, ack):
+        now_ms = self._clock.now_ms()
+        if not self._inbox.put(raw, ack, now_ms):
             if raw.offset < self._next_inputs[raw.topic]:
                 self._flow.ack(ack)  # taken before: the log names it
             return
         if len(self._inbox) == 1:
-            self._moved_at_ms = self._clock.now_ms()
+            self._moved_at_ms = now_ms
         if raw.topic == WAKEUPS:
             self._calls.come(raw)
-        elif raw.topic not in self._paused and self._inbox.waiting(raw.topic) >= INBOX_HIGH:
+        elif raw.topic not in self._paused and self._is_full(raw.topic):
             self._paused.add(raw.topic)
             if self._flow.pause is not None:
                 self._flow.pause(raw.topic)
         self._wake.set()
+
+    def _is_full(self, topic: str) -> bool:
+        return (
+            self._inbox.waiting(topic) >= INBOX_HIGH
+            or self._inbox.waiting_bytes(topic) >= INBOX_BYTES_HIGH
+        )
+
+    def _has_room(self, topic: str) -> bool:
+        return (
+            self._inbox.waiting(topic) <= INBOX_LOW
+            and self._inbox.waiting_bytes(topic) <= INBOX_BYTES_LOW
+        )
 
     def stop(self) -> None:
         """Finish the batch under way and return from ``run``."""
@@ -310,12 +340,19 @@ class Lane:
         due_ms = self._core.next_due_ms()
         return record if due_ms is None or record.due_ms <= due_ms else None
 
+    def _alert_that_waited(self, arrived: int) -> Item | None:
+        """The first alert, where it has waited long enough to go before what is older."""
+        alert = self._inbox.first_alert()
+        if alert is None or alert.arrival > arrived:
+            return None
+        return alert if self._now() - alert.since_ms >= ALERT_WAITS_MS_MAX else None
+
     # --- a batch --------------------------------------------------------------------------
 
     async def _batch(self) -> bool:
         """Steps 2 to 6 for what waits; False where nothing may be taken now."""
         arrived = self._inbox.arrivals
-        if self._next_item(arrived, positions=True) is None:
+        if (self._next_item(arrived, positions=True) or self._alert_that_waited(arrived)) is None:
             return False
         await self._delivery.account_for_gaps()
         if self._flow.gate is not None and self._inbox.holds_deciding():
@@ -334,12 +371,21 @@ class Lane:
     async def _decide_all(self, batch: _Batch, arrived: int) -> None:
         owed_from = self._seq + 1
         positions_left = BATCH_POSITIONS_BYTES
+        ends_at_ms = self._now() + BATCH_MS_MAX
+        overtook = False
         while len(batch.values) < BATCH_DECISIONS_MAX:
-            item = self._next_item(arrived, positions=positions_left > 0)
+            if batch.items and self._now() >= ends_at_ms:
+                return
+            item = None if overtook else self._alert_that_waited(arrived)
+            overtook = item is not None
+            item = (
+                item
+                or self._next_item(arrived, positions=positions_left > 0)
+                or self._alert_that_waited(arrived)
+            )
             if item is None:
                 return
-            if item.raw.topic == POSITIONS:
-                positions_left -= len(item.raw.value or b"")
+            decisions = len(batch.values)
             if self._is_suspect(item):
                 if not batch.items:
                     await self._try_alone(batch, item, owed_from)
@@ -349,6 +395,9 @@ class Lane:
             except Exception as error:
                 await self._trace(item, repr(error))
                 raise self._failed(item, error) from error
+            if item.raw.topic == POSITIONS:
+                positions_left -= len(item.raw.value or b"")
+                positions_left -= POSITION_DECISION_BYTES * (len(batch.values) - decisions)
 
     def _decide(self, batch: _Batch, item: Item, owed_from: int) -> None:
         """Let the core decide and put what it decided into the batch."""
@@ -367,7 +416,8 @@ class Lane:
     def _set_aside(self, raw: Raw, now_ms: int, attempts: int) -> Step:
         where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
         _log.critical("input_set_aside", page=True, attempts=attempts, **where)
-        return self._core.refuse(raw, now_ms, self.epoch, f"failed {attempts} times")
+        detail = f"failed {attempts} times"
+        return self._core.refuse(raw, now_ms, self.epoch, detail, blind=attempts > ATTEMPTS_MAX)
 
     def _record(
         self, batch: _Batch, item: Item, steps: Sequence[Step], owed_from: int, now_ms: int
@@ -410,7 +460,7 @@ class Lane:
     def _acknowledge(self, items: Sequence[Item]) -> None:
         for item in items:
             self._flow.ack(item.ack)
-        for topic in [t for t in self._paused if self._inbox.waiting(t) <= INBOX_LOW]:
+        for topic in [t for t in self._paused if self._has_room(t)]:
             self._paused.discard(topic)
             if self._flow.resume is not None:
                 self._flow.resume(topic)
@@ -486,6 +536,9 @@ class Lane:
         until_ms = min(self._tick_at_ms, now_ms + CHECK_MS if self._inbox else self._tick_at_ms)
         if due_ms is not None and not held:
             until_ms = min(until_ms, due_ms)
+        alert = self._inbox.first_alert()
+        if alert is not None:
+            until_ms = min(until_ms, max(now_ms + 1, alert.since_ms + ALERT_WAITS_MS_MAX))
         alarm = self._clock.call_at(until_ms, self._wake.set)
         try:
             await self._wake.wait()

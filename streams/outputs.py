@@ -68,7 +68,13 @@ def render(
         match fact:
             case f.AidRequested():
                 views.append(_aid(state.incidents[fact.incident_id], fact, decision, by))
-            case f.DeadlineSet() | f.OfferAged() | f.DutyDeclared() | f.BreakDeclared():
+            case (
+                f.DeadlineSet()
+                | f.OfferAged()
+                | f.IncidentSetAside()
+                | f.DutyDeclared()
+                | f.BreakDeclared()
+            ):
                 pass
             case f.ModeChanged() | f.RoadClosed() | f.RoadOpened():
                 events.append(_area_event(fact, n, decision, by))

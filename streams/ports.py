@@ -15,13 +15,16 @@ from msgspec import Struct
 Headers = Sequence[tuple[str, bytes | None]]
 """Names and values; Kafka has headers without a value, and two of one name."""
 
+ALERTS = "alerts"
+"""Key in topics.yaml of the alerts."""
+
 POSITIONS = "positions"
 """Key in topics.yaml of the positions: the one input topic that need not give a decision."""
 
 WAKEUPS = "wakeups"
 """Key in topics.yaml of the wake-ups, which the lanes write to themselves."""
 
-INPUTS = ("alerts", POSITIONS, "member_actions", "operator_actions", WAKEUPS)
+INPUTS = (ALERTS, POSITIONS, "member_actions", "operator_actions", WAKEUPS)
 """Keys in topics.yaml of the area topics that a lane reads."""
 
 
@@ -93,9 +96,10 @@ class Core(Protocol):
         only where the engine itself is wrong; the worker then leaves."""
         ...
 
-    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str) -> Step:
-        """Set aside an input that failed repeatedly: a recorded failure and a dead letter. A
-        refused wake-up closes its deadline too."""
+    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, *, blind: bool) -> Step:
+        """Set aside an input that failed repeatedly: a recorded failure and a dead letter, or an
+        incident for a person to decide. A refused wake-up closes its deadline too. ``blind``: do
+        not look into it, for that has failed as well."""
         ...
 
     def fold(self, record: Mapping[str, object], epoch: int) -> tuple[Publication, ...]:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import structlog
+
 from xiaohe.dispatch.policy import Policy, load_policy
+from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.files import load_network
@@ -26,6 +29,8 @@ from xiaohe.streams.roads_watch import RoadsWatch
 from xiaohe.streams.roster_reader import RosterReader
 from xiaohe.streams.worker import Worker, run_worker
 from xiaohe.topics import Topics
+
+_log = structlog.get_logger(__name__)
 
 ROSTER = "roster"
 """Key in topics.yaml of the roster."""
@@ -106,16 +111,38 @@ class Service:
         self.roster.version = f"{ROSTER}@{raw.offset + 1}"
         try:
             entry = decode_roster(raw.key, raw.value, raw.headers)
+            if isinstance(entry, Gone):
+                self.roster.remove(entry.member_id)
+            else:
+                self.roster.put(entry, raw.timestamp_ms)
         except BadInput as bad:
-            self._untold.append(roster_letter(raw, bad, self.shared))
-            self._tell_bad_entries()
-            return
-        if isinstance(entry, Gone):
-            self.roster.remove(entry.member_id)
+            self._refuse(raw, bad)
+        except Exception:  # noqa: BLE001 - see _set_aside
+            self._set_aside(raw)
         else:
-            self.roster.put(entry, raw.timestamp_ms)
-        for engine in self._engines.values():
-            engine.roster_changed(entry.member_id, raw, tell=self._loaded)
+            for engine in self._engines.values():
+                self._tell_engine(engine, entry.member_id, raw)
+
+    def _tell_engine(self, engine: AreaEngine, member_id: str, raw: Raw) -> None:
+        try:
+            engine.roster_changed(member_id, raw, tell=self._loaded)
+        except Exception:  # noqa: BLE001 - see _set_aside
+            self._set_aside(raw)
+
+    def _set_aside(self, raw: Raw) -> None:
+        """Go on without an entry that the engine failed on.
+
+        The roster is read anew at every start, by every worker: to leave would be to leave for
+        ever, and with all areas.
+        """
+        _log.critical("roster_entry_set_aside", page=True, offset=raw.offset, exc_info=True)
+        self._refuse(raw, BadInput(Reason.FAILED_REPEATEDLY, "the entry cannot be put to use"))
+
+    def _refuse(self, raw: Raw, bad: BadInput) -> None:
+        if len(self._untold) == self._untold.maxlen:
+            _log.critical("bad_roster_entry_not_told", page=True)  # the first that waits
+        self._untold.append(roster_letter(raw, bad, self.shared))
+        self._tell_bad_entries()
 
     def roster_loaded(self) -> None:
         """Note that what follows in the roster is news, not what is read again at a start."""

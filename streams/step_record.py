@@ -40,7 +40,10 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the log keeps of one step: enough to fold it and to publish it again."""
+    """What the log keeps of one step: enough to fold it and to publish it again.
+
+    ``given_up`` names a deadline (area, incident, name) that could not even be closed.
+    """
 
     cause: Cause
     decision: Decision | None = None
@@ -48,6 +51,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_ms: int = 0
     dead_letter: dict[str, object] | None = None
     device_id: str | None = None
+    given_up: tuple[str, str, str] | None = None
     forward: Forward | None = None
 
 

@@ -22,6 +22,19 @@ from xiaohe.streams.ports import INPUTS, POSITIONS, Clock, Core, Log
 
 _log = structlog.get_logger(__name__)
 
+UNFOLDED_FENCES = 3
+"""Take-overs in a row that leave because of a decision that cannot be folded. It may be of a newer
+version of the program, which will be started; after these the area goes on without it, for not to
+decide at all is worse, and a person is called."""
+
+LONG_AGO_MS = 1
+"""When a snapshot was last taken, where a new one is wanted at once."""
+
+REPLAYING_FENCES_MAX = 6
+"""Take-overs in a row without a decision after which no positions are learned from: what ends the
+process while they are read would do so for ever. More than a lane needs to find an input that does
+(``lane.CAREFUL_FENCES`` and its attempts). Members then stand at their posts until the next fix."""
+
 WINDOW_RECORDS = 32
 """Records looked at first for the offset of the newest snapshot, backwards from the fence: nearly
 always any of them names it, and they may be pieces of one that was cut short."""
@@ -70,7 +83,8 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
     Raises
     ------
     LogDamagedError
-        where the log's beginning is gone and no snapshot is left.
+        where the log's beginning is gone and no snapshot is left, or a decision in it cannot be
+        folded, unless that has ended some take-overs already.
     """
     times_ms = [clock.now_ms()]
     fence = Fence(worker=f"{socket.gethostname()}:{os.getpid()}", at_ms=clock.now_ms())
@@ -81,12 +95,16 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
     async for record in log.read_decisions(partition, start, epoch):
         folding.feed(record)
     _check_start(folding, start, partition)
+    _check_folded(folding, partition)
     times_ms.append(clock.now_ms())
     owed = folding.owed
     await log.publish(owed)
     times_ms.append(clock.now_ms())
     next_inputs = await _next_inputs(log, partition, folding)
-    await _learn_positions(log, core, clock, partition, epoch)
+    if folding.barren_fences <= REPLAYING_FENCES_MAX:
+        await _learn_positions(log, core, clock, partition, epoch)
+    else:
+        _log.critical("positions_not_learned", page=True, partition=partition)
     times_ms.append(clock.now_ms())
     taken = TakenOver(
         partition=partition,
@@ -97,7 +115,7 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
         ends=dict(await log.input_ends(partition)),
         attempts=dict(folding.attempts),
         snap=folding.snap,
-        snapped_at_ms=folding.snapped_at_ms,
+        snapped_at_ms=LONG_AGO_MS if folding.unfolded else folding.snapped_at_ms,
         since_snapshot=folding.since_snapshot,
         barren=folding.barren_fences,
         folded=folding.records,
@@ -140,6 +158,18 @@ def _check_start(folding: Folding, start: int, partition: int) -> None:
             f"decisions log of partition {partition}: its beginning is gone and there is no whole "
             f"snapshot at offset {start}; restore the topic from a backup"
         )
+
+
+def _check_folded(folding: Folding, partition: int) -> None:
+    if folding.unfolded == 0:
+        return
+    what = f"{folding.unfolded} decisions cannot be folded, the first {folding.first_unfolded}"
+    if folding.barren_fences < UNFOLDED_FENCES:
+        raise LogDamagedError(
+            f"decisions log of partition {partition}: {what}. Was a newer version of the program "
+            f"here? Start that one. After {UNFOLDED_FENCES} attempts this one goes on without them"
+        )
+    _log.critical("decisions_not_folded", page=True, partition=partition, what=what)
 
 
 async def _next_inputs(log: Log, partition: int, folding: Folding) -> dict[str, int]:

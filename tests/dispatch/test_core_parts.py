@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import reduce
 
 import pytest
+from rpds import HashTrieMap
 
 from tests.dispatch.town import NOON_MS, POLICY, Town
 from xiaohe.dispatch import facts as f
@@ -23,7 +24,8 @@ from xiaohe.dispatch.lifecycle import (
 )
 from xiaohe.dispatch.policy import DURATIONS, PolicyError, load_policy
 from xiaohe.dispatch.snapshot import from_rows, pruned, rows
-from xiaohe.dispatch.world import RoadMap
+from xiaohe.dispatch.state import AreaState, Holding
+from xiaohe.dispatch.world import WATCHED_ENDED_MAX, RoadMap, Watch
 
 ORDER_STATES: tuple[OrderState, ...] = ("ordered", "accepted", "en_route", "arrived", "ended")
 INCIDENT_STATES: tuple[IncidentState, ...] = (*LIVE, "resolved", "closed", "cancelled", "merged")
@@ -312,3 +314,14 @@ def test_a_fix_is_not_decided_like_other_inputs() -> None:
     town = Town("member at\nm1 b")
     with pytest.raises(AssertionError, match="decide_fix"):
         town._decide(Fix(member_id="m1", lon=120.0, lat=30.0, fix_ms=NOON_MS))
+
+
+def test_a_watch_keeps_few_orders_that_have_ended() -> None:
+    """An order that ends while its member is near leaves nothing behind for long."""
+    held = HashTrieMap({"m1": Holding("inc-1", "o1")})
+    state = replace(AreaState("canal", "peacetime"), holding=held)
+    watch = Watch()
+    for n in range(5 * WATCHED_ENDED_MAX):
+        watch.note(state, f"o{n}", 0, n)
+    assert len(watch.near_ms) <= WATCHED_ENDED_MAX + 1
+    assert watch.near_ms["o1"] == (0, 1)

@@ -17,13 +17,15 @@ from tests.fuzz.target import Target
 from xiaohe.dispatch.snapshot import from_rows, rows
 from xiaohe.streams import cloudevents
 from xiaohe.streams.decision_log import (
+    NO_SNAPSHOT,
     Attempt,
     Decision,
     Fence,
     Mark,
+    SnapshotPiece,
+    SnapshotWriter,
     decode,
     encode,
-    snapshot_pieces,
 )
 from xiaohe.streams.folding import NO_EPOCH, Folding
 from xiaohe.streams.inbox import CLOCK_SKEW_MS_MAX, DUE_HEADER, Inbox
@@ -48,9 +50,10 @@ INT64_MAX: Final = 2**63 - 1
 
 # --- entries
 
-PIECES: Final = snapshot_pieces(
-    [b'{"a":1}', b"second\n"], epoch=0, seq=2, at_ms=9, next_offsets={"alerts": 3}
+_WRITER: Final = SnapshotWriter(
+    epoch=0, seq=2, at_ms=9, next_offsets={"alerts": 3}, snap=NO_SNAPSHOT
 )
+PIECES: Final = (_WRITER.piece(b'{"a":1}', last=False), _WRITER.piece(b"second\n", last=True))
 ENTRIES: Final = (
     Fence("host:1", 5),
     Decision(0, 1, 1, -1, "alerts", 0, 1, 5, 6, 7, {"type": "opened"}),
@@ -158,7 +161,7 @@ def _check_fed(fold: Folding, core: _AnyCore, entry: Any, before: tuple[Any, ...
         assert all(fold.next_offsets[topic] >= at for topic, at in next_offsets.items())
     else:
         assert epoch == NO_EPOCH, "a snapshot replaces nothing that was folded"
-    if len(core.folded) > folded:
+    if len(core.folded) > folded and not isinstance(entry, SnapshotPiece):
         assert isinstance(entry, Decision)
         assert entry.epoch == epoch, "a late write counted"
         assert fold.seq == entry.seq > seq
@@ -257,6 +260,16 @@ _LOGS: Final = (
     SEPARATOR.join(
         encode(each)
         for each in (
+            PIECES[0],
+            Decision(0, 3, 3, -1, "alerts", 0, 4, 5, 6, 7, {}),
+            ENTRIES[3],
+            PIECES[1],
+            Decision(0, 4, 4, 0, "alerts", 0, 5, 5, 6, 7, {}),
+        )
+    ),
+    SEPARATOR.join(
+        encode(each)
+        for each in (
             *ENTRIES[:2],
             Fence("b", 1),
             Decision(2, 2, 2, -1, "alerts", 0, 2, 5, 6, 7, {}),
@@ -273,12 +286,12 @@ _HEADERS: Final = (
 )
 
 TARGETS: Final = (
-    Target("entries", entries, [encode(each) for each in ENTRIES], _ENTRY_JSON, quick=20_000),
+    Target("entries", entries, [encode(each) for each in ENTRIES], _ENTRY_JSON, quick=40_000),
     Target("folding", folding, _LOGS, _LogMutator(SEPARATOR, _ENTRY_JSON, _LOGS), quick=5_000),
     Target("snapshot_rows", snapshot_rows, [_ROWS], _LogMutator(b"\n", _ROW_JSON, [_ROWS]),
            bytes_max=16_384, quick=500),
     Target("headers", headers, _HEADERS, _headers_mutated, bytes_max=12_000, share=0.5,
-           quick=15_000),
+           quick=30_000),
     Target("forwards", forwards, [b"m1\x00" + each + b"\x00{}" for each in _HEADERS],
-           _headers_mutated, bytes_max=12_000, share=0.5, quick=5_000),
+           _headers_mutated, bytes_max=12_000, share=0.5, quick=20_000),
 )  # fmt: skip

@@ -389,6 +389,6 @@ def _retold(data: bytes, rng: Random) -> bytes:
 TARGETS: Final = (
     Target(
         "stories", stories, [bytes(range(120)), bytes(range(0, 240, 2)), bytes(range(250, 0, -1))],
-        _retold, bytes_max=400, share=6.0, quick=100,
+        _retold, bytes_max=400, share=6.0, quick=60,
     ),
 )  # fmt: skip

@@ -130,7 +130,7 @@ _TIME_TEXT: Final = TextMutator(
 
 TARGETS: Final = (
     Target("times", times, [each.encode() for each in TIMES[:8]], _TIME_TEXT, bytes_max=64,
-           quick=25_000),
+           quick=35_000),
     Target("shifts", shifts, [json.dumps([each]).encode() for each in SHIFTS],
            _ShiftMutator([[each] for each in SHIFTS], (*_ZONES, *_RULES, "08:00", "24:00")),
            quick=1_500),

@@ -427,12 +427,12 @@ def _target(run: Callable[[bytes], bool], samples: Sequence[Any], **how: Any) ->
 
 
 TARGETS: Final = (
-    _target(alerts, ALERTS, bytes_max=20_000, share=2.0, quick=40_000),
-    _target(positions, (*FIXES, BATCHES[0]), share=1.0, quick=20_000),
+    _target(alerts, ALERTS, bytes_max=20_000, share=2.0, quick=25_000),
+    _target(positions, (*FIXES, BATCHES[0]), share=1.0, quick=12_000),
     Target("batches", positions, [b"\x00" + msgspec.json.encode(b) for b in BATCHES],
-           _Enveloped(BATCHES), bytes_max=16 * KIB, quick=3_000),
-    _target(member_actions, MEMBER_ACTIONS, bytes_max=10_000, quick=28_000),
-    _target(operator_actions, OPERATOR_ACTIONS, bytes_max=10_000, quick=28_000),
+           _Enveloped(BATCHES), bytes_max=16 * KIB, quick=2_000),
+    _target(member_actions, MEMBER_ACTIONS, bytes_max=10_000, quick=20_000),
+    _target(operator_actions, OPERATOR_ACTIONS, bytes_max=10_000, quick=15_000),
     _target(roster, ROSTER, share=2.0, quick=3_000),
     _target(wakeups, WAKEUPS, share=0.5, quick=20_000),
 )  # fmt: skip

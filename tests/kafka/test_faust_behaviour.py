@@ -17,7 +17,7 @@ from xiaohe.broker import Broker
 from xiaohe.streams import app as app_module
 from xiaohe.streams.app import CoPartitioningError, WorkerSettings, build_app
 from xiaohe.streams.clocks import SystemClock
-from xiaohe.streams.consumer import FETCH_WAIT_MS, Commits, LogConsumer
+from xiaohe.streams.consumer import FETCH_WAIT_MS, RECORDS_AT_ONCE, Commits, LogConsumer
 from xiaohe.streams.kafka_log import plain_reader
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.memory_log import MemoryLog, MemoryTopics
@@ -190,3 +190,27 @@ def test_faust_is_touched_in_two_modules_only():
                 if module.split(".")[0] == "faust":
                     found.setdefault(path.name, set()).add(module)
     assert found == FAUST_NAMES
+
+
+@pytest.mark.kafka
+async def test_what_was_fetched_is_handed_over_in_turns(
+    app: faust.App, broker: Broker, topics: Topics
+):
+    """A partition with a thousand records does not keep the one of another waiting."""
+    full = TopicPartition(topics.member_actions.name, 0)
+    other = TopicPartition(topics.alerts.name, 0)
+    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers) as producer:
+        sent = [await producer.send(full.topic, b"x", partition=0) for _ in range(1_000)]
+        await asyncio.gather(*sent)
+        await producer.send_and_wait(other.topic, b"y", partition=0)
+    before = 0
+    async with plain_reader(broker.bootstrap_servers) as reader:
+        reader.assign([full, other])
+        await reader.seek_to_beginning(full, other)
+        found: dict[TopicPartition, list[object]] = {}
+        while other not in found:
+            fetch = app.consumer._thread._fetch_records
+            found = await fetch(reader, {full, other}, timeout=10.0)
+            assert all(len(records) <= RECORDS_AT_ONCE for records in found.values())
+            before += len(found.get(full, ()))
+    assert 0 < before < 1_000

@@ -679,7 +679,9 @@ def test_a_dead_letter_has_the_contracts_fields():
     """The whole payload is hashed, and none of it is kept."""
     cause = Cause("positions", 3, 77)
     bad = BadInput(Reason.BAD_TIME, "fix_time: not a time", 4)
-    letter = codec.dead_letter(cause, bad.index, bad.reason, bad.detail, b"{}", AT_MS)
+    letter = codec.dead_letter(
+        cause, bad.index, bad.reason, bad.detail, codec.digest_of(b"{}"), AT_MS
+    )
     assert letter == {
         "topic": "positions",
         "partition": 3,
@@ -692,7 +694,9 @@ def test_a_dead_letter_has_the_contracts_fields():
         "at": "2026-11-23T09:15:02.123Z",
     }
     assert json.loads(json.dumps(letter)) == letter
-    assert codec.dead_letter(cause, None, bad.reason, "", None, AT_MS)["payload_sha256"] is None
+    assert codec.digest_of(None) is None
+    assert codec.digest_of(bytes(codec.HASHED_BYTES_MAX + 1)) is None
+    assert codec.digest_of(bytes(codec.HASHED_BYTES_MAX)) is not None
 
 
 def test_a_dead_letter_is_named_by_the_record_that_it_is_about():

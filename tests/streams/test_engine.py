@@ -11,7 +11,7 @@ from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import Publication
 from xiaohe.streams.step_record import FIRST_RECEIPT
-from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS
+from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS, RefusedDevices
 
 
 def station() -> Station:
@@ -400,7 +400,7 @@ def test_an_input_that_failed_repeatedly_is_set_aside() -> None:
     """A recorded failure and a dead letter, which folds like any other step."""
     here = station()
     raw = here.raw("alerts", {"alert_id": "x"})
-    step = here.engine.refuse(raw, here.now_ms, 7, "it broke three times")
+    step = here.engine.refuse(raw, here.now_ms, 7, "it broke three times", blind=False)
     [value] = values(step.publications, "dead_letters")
     assert (value["reason"], value["detail"]) == ("failed_repeatedly", "it broke three times")
     again = AreaEngine(here.partition, here.shared)
@@ -414,9 +414,9 @@ def test_a_wake_up_that_failed_repeatedly_closes_its_deadline() -> None:
     [call] = here.engine.due(NOON_MS + 20_003)
     here.now_ms += 20_003
     raw = here.raw("wakeups", call.value, key=call.key)
-    here.engine.refuse(raw, here.now_ms, 7, "it broke")
+    here.engine.refuse(raw, here.now_ms, 7, "it broke", blind=False)
     assert here.engine.due(NOON_MS + 20_003) == []
-    once_more = here.engine.refuse(raw, here.now_ms, 7, "it broke again")
+    once_more = here.engine.refuse(raw, here.now_ms, 7, "it broke again", blind=False)
     assert values(once_more.publications, "dead_letters")[0]["reason"] == "failed_repeatedly"
 
 
@@ -428,7 +428,7 @@ def test_a_wake_up_that_cannot_be_read_is_set_aside_like_any_other(value: bytes 
     """It closes no deadline; setting it aside must not fail on what it has failed on."""
     here = station()
     raw = here.raw("wakeups", value)
-    step = here.engine.refuse(raw, here.now_ms, 7, "it broke")
+    step = here.engine.refuse(raw, here.now_ms, 7, "it broke", blind=False)
     assert values(step.publications, "dead_letters")[0]["reason"] == "failed_repeatedly"
 
 
@@ -590,3 +590,18 @@ def test_an_incident_that_is_corrected_without_end_names_the_first_and_the_newes
     assert view["alerts"][0] == "a0"
     assert view["alerts"][-1] == "a299"
     assert len(view["alerts"]) <= 102
+
+
+# --- what is kept in memory
+
+
+def test_unknown_devices_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more, those refused longest ago are told again; what is kept does not grow."""
+    monkeypatch.setattr("xiaohe.streams.whose_fix.DEVICES_KEPT_MAX", 10)
+    refused = RefusedDevices()
+    assert all(refused.refuse(f"d{n}", NOON_MS + n) for n in range(25))
+    assert len(refused) == 10
+    assert not refused.refuse("d24", NOON_MS + 30)
+    assert refused.refuse("d3", NOON_MS + 30)
+    refused.note("noted", NOON_MS)
+    assert len(refused) == 10

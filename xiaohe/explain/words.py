@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from xiaohe.dispatch import deadlines
+from xiaohe.dispatch.aside import ENGINE_FAILED
 from xiaohe.dispatch.choice import FARTHER
 from xiaohe.dispatch.eligibility import Excluded
 
@@ -69,6 +70,10 @@ VERDICTS: Final[Mapping[str, Words]] = {
 UNFILLED: Final[Mapping[str, Words]] = {
     "no_place": Words("nobody knows where it is", "地点不明"),
     "no_members": Words("the area has no members", "辖区内无队员"),
+    ENGINE_FAILED: Words(
+        "the engine failed on it several times: a person has to choose",
+        "系统多次处理失败，须人工派遣",
+    ),
 }
 """Why nobody could go at all, besides the reasons of EXCLUDED."""
 

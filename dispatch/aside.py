@@ -1,0 +1,103 @@
+"""What the engine failed on is put into the hands of a person, by as little as can be.
+
+An input that failed again and again is not decided by the rules that failed. An alert, or a
+member's alarm, opens its incident all the same: no road is looked for, nobody is chosen, the
+command is told. From then on the engine chooses nobody for it (``fill``), whatever falls due;
+its windows and the command's ladder go on. A ``bare`` account asks neither policy nor roster.
+"""
+
+from typing import Final
+
+from xiaohe.dispatch import facts as f
+from xiaohe.dispatch.alerts import Distress, attach, seen_alert
+from xiaohe.dispatch.draft import Draft, after
+from xiaohe.dispatch.fingerprint import fingerprint
+from xiaohe.dispatch.ids import incident_id_of
+from xiaohe.dispatch.inputs import Alert, WakeUp
+from xiaohe.dispatch.ladder import notify_command
+from xiaohe.dispatch.state import Incident
+from xiaohe.dispatch.windows import begin
+
+ENGINE_FAILED: Final = "engine_failed"
+"""Why nobody was sent, and why the command is told."""
+
+
+def take_alert_aside(
+    draft: Draft, alert: Alert, distress: Distress | None = None, *, bare: bool = False
+) -> None:
+    """Open the incident of an alert for a person to decide, or attach what is a correction."""
+    mark = fingerprint(alert)
+    seen = seen_alert(draft, alert.alert_id)
+    if seen is not None and seen.fingerprint == mark:
+        return
+    corrected = seen or (seen_alert(draft, alert.supersedes) if alert.supersedes else None)
+    incident = None if corrected is None else draft.state.incidents.get(corrected.incident_id)
+    if incident is not None:
+        attach(draft, incident.incident_id, alert.alert_id, mark, "correction")
+        _tell(draft, incident, bare=bare)
+        return
+    incident_id = incident_id_of(draft.state.area_id, alert.alert_id)
+    draft.emit(_opening(draft, incident_id, alert, mark, distress, bare=bare))
+    draft.emit(f.IncidentSetAside(incident_id=incident_id))
+    begin(draft, incident_id)
+    draft.emit(f.IncidentUnfilled(incident_id=incident_id, reasons=(ENGINE_FAILED,)))
+    _tell(draft, draft.incident(incident_id), bare=bare)
+
+
+def close_aside(draft: Draft, wake_up: WakeUp, *, bare: bool = False) -> None:
+    """Close the deadline whose wake-up failed; a person has the incident from now on."""
+    incident = draft.state.incidents.get(wake_up.incident_id)
+    if incident is None or incident.due_ms(wake_up.deadline) is None:
+        return
+    draft.set_deadline(incident.incident_id, wake_up.deadline, None)
+    if incident.is_live and not incident.set_aside:
+        draft.emit(f.IncidentSetAside(incident_id=incident.incident_id))
+        _tell(draft, incident, bare=bare)
+
+
+def _tell(draft: Draft, incident: Incident, *, bare: bool) -> None:
+    if incident.is_live and not bare:
+        notify_command(draft, incident.incident_id, ENGINE_FAILED)
+
+
+def _opening(
+    draft: Draft,
+    incident_id: str,
+    alert: Alert,
+    mark: str,
+    distress: Distress | None,
+    *,
+    bare: bool,
+) -> f.IncidentOpened:
+    """Say what the alert says, and nothing that would have to be found out."""
+    received_ms = draft.stamp.received_ms
+    mode = draft.mode_for(alert.priority)
+    accept_by_ms, arrive_by_ms = None, received_ms
+    if not bare:
+        area_id = draft.state.area_id
+        rules = draft.world.policy.rules(alert.priority, mode, alert.category, area_id)
+        accept_by_ms = after(received_ms, rules.accept_s)
+        arrive_by_ms = after(received_ms, rules.arrive_s)
+    return f.IncidentOpened(
+        incident_id=incident_id,
+        alert_id=alert.alert_id,
+        fingerprint=mark,
+        source=alert.source,
+        category=alert.category,
+        priority=alert.priority,
+        mode=mode,
+        position=alert.position,
+        road_id=None,
+        responsible=f.Responsible(),
+        odd=(ENGINE_FAILED,),
+        received_ms=received_ms,
+        accept_by_ms=accept_by_ms,
+        arrive_by_ms=arrive_by_ms,
+        needed=alert.needed or 1,
+        skills=alert.skills,
+        forces=alert.forces,
+        drill=alert.drill,
+        reported_by=alert.reported_by,
+        distress_of=distress.member_id if distress is not None else None,
+        origin=alert.origin,
+    )
