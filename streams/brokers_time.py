@@ -7,8 +7,14 @@ so much at least. Every worker writes a fence before it decides anything.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Final
 
 from xiaohe.streams.ports import Alarm, Appended, Clock, Log, LogRecord, Publication, Raw
+
+BELIEVED_MS: Final = 250
+"""How far the own clock is believed to be ahead of the earliest that an acknowledgement allows: a
+slow one allows seconds. A clock that is behind is put right by the next; a deadline that was
+decided too soon is not."""
 
 
 class BrokersClock:
@@ -37,8 +43,9 @@ class BrokersClock:
     def heard(self, receipt_ms: int, sent_ms: int) -> None:
         """Note that a write of ``sent_ms`` by the own clock, acknowledged now, was received at
         ``receipt_ms`` by the broker's."""
-        least_ms, most_ms = receipt_ms - self._own.now_ms(), receipt_ms - sent_ms
-        self._correction_ms = min(max(self._correction_ms, least_ms), max(most_ms, least_ms))
+        least_ms = receipt_ms - self._own.now_ms()
+        most_ms = max(least_ms, min(receipt_ms - sent_ms, least_ms + BELIEVED_MS))
+        self._correction_ms = min(max(self._correction_ms, least_ms), most_ms)
 
 
 class HeededLog:

@@ -9,7 +9,9 @@ the same rule and so comes to the same state:
 - decisions are numbered through, over all epochs: the next one counts, one seen before does not;
 - a number left out means that a write failed and its batch was never published, so the rest of
   that batch does not count either. If a later batch follows, a recorded decision is missing: the
-  reader goes on and an alarm is raised.
+  reader goes on and an alarm is raised;
+- the decisions of one input count together: where a fence stands before the last of them, none
+  does, their numbers are given again, and the input is decided anew.
 
 A *mark* says how far the positions were taken where no decision does. An *attempt* is the trace
 of an input that made a worker leave. A *snapshot* is the folded state in pieces; ``snap`` of the

@@ -48,6 +48,7 @@ class Folding:
         self._start_epoch = NO_EPOCH
         self._damaged_epoch = NO_EPOCH
         self._owed: list[tuple[int, tuple[Publication, ...]]] = []
+        self._unfinished: list[tuple[Decision, LogRecord]] = []
         self.epoch = NO_EPOCH
         self.seq = 0
         self.next_offsets: dict[str, int] = {}
@@ -82,6 +83,7 @@ class Folding:
         if isinstance(entry, Fence):
             # Nobody names a snapshot that was cut short.
             self._held, self._snapshot_offset = None, NO_SNAPSHOT
+            self._drop_unfinished()
             self.epoch = record.offset
             self.barren_fences += 1
         elif isinstance(entry, SnapshotPiece):
@@ -101,11 +103,27 @@ class Folding:
         _log.info("log_entry_ignored", what=what, partition=self._partition, offset=record.offset)
 
     def _feed_decision(self, entry: Decision, record: LogRecord) -> None:
-        if entry.seq <= self.seq or self._damaged_epoch == self.epoch:
+        expected = self.seq + len(self._unfinished) + 1
+        if entry.seq < expected or self._damaged_epoch == self.epoch:
             self._ignore(entry, record)
             return
-        if entry.seq != self.seq + 1 and not self._step_over_hole(entry, record):
-            return
+        if entry.seq > expected:
+            self._drop_unfinished()
+            if not self._step_over_hole(entry, record):
+                return
+        self._unfinished.append((entry, record))
+        if not entry.more:
+            whole, self._unfinished = self._unfinished, []
+            for each in whole:
+                self._count(*each)
+
+    def _drop_unfinished(self) -> None:
+        """Of these an input's last decision is missing: it is decided again, whole."""
+        unfinished, self._unfinished = self._unfinished, []
+        for each in unfinished:
+            self._ignore(*each)
+
+    def _count(self, entry: Decision, record: LogRecord) -> None:
         self.seq = entry.seq
         self.since_snapshot += 1
         self.since_bytes += len(record.value)

@@ -17,7 +17,7 @@ from xiaohe.streams.stated_ms import stated_ms
 DUE_HEADER = "due_ms"
 """Header of a wake-up: the deadline that it was written for, ms since the epoch, as text."""
 
-CLOCK_SKEW_MS_MAX = 500
+CLOCK_SKEW_MS_MAX = 1_500
 """How far a wake-up may be ahead of its receipt: it is written when a deadline is due by the
 worker's clock and received by the broker's."""
 

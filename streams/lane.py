@@ -481,6 +481,8 @@ class Lane:
             self._decide(batch, item, owed_from)
         except Exception as error:
             raise self._failed(item, error) from error
+        if not batch.values:  # positions that decide nothing: else their trace stays, and adds up
+            await self._journal.mark(self._now(), self._next_inputs[POSITIONS])
 
     async def _trace(self, item: Item, error: str) -> None:
         key = (item.raw.topic, item.raw.offset)

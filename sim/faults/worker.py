@@ -379,6 +379,8 @@ class Process:
         def read() -> None:
             if self.link.reachable:
                 self._read_roster(self._roster_rest())
+            elif self.alive:
+                self.around.loop.later(FETCH_RETRY_MS, self.link.hold, read)
 
         self.around.loop.later(self.link.latency_ms(), self.link.hold, read)
 

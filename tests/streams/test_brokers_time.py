@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.streams.toy import WINDOW_MS, ToyCore
-from xiaohe.streams.brokers_time import BrokersClock
+from xiaohe.streams.brokers_time import BELIEVED_MS, BrokersClock
 from xiaohe.streams.clocks import SystemClock, VirtualClock
 from xiaohe.streams.lane import Flow
 from xiaohe.streams.lanes import Lanes
@@ -71,6 +71,14 @@ def test_the_own_clock_is_believed_within_what_an_acknowledgement_allows() -> No
     assert clock.now_ms() == 9_990
     clock.heard(receipt_ms=12_000, sent_ms=9_980)
     assert clock.now_ms() == 12_000
+
+
+def test_a_slow_acknowledgement_is_no_reason_to_be_early() -> None:
+    """Where a write took seconds, the broker's time is taken to be little more than its receipt."""
+    own = VirtualClock(10_000)
+    clock = BrokersClock(own)
+    clock.heard(receipt_ms=7_000, sent_ms=5_000)
+    assert clock.now_ms() == 7_000 + BELIEVED_MS
 
 
 def test_acknowledgements_of_several_lanes_do_not_add_up() -> None:

@@ -428,7 +428,7 @@ def test_a_wake_up_that_cannot_be_read_is_set_aside_like_any_other(value: bytes 
     """It closes no deadline; setting it aside must not fail on what it has failed on."""
     here = station()
     raw = here.raw("wakeups", value)
-    step = here.engine.refuse(raw, here.now_ms, 7, "it broke")
+    step = here.engine.refuse(raw, here.now_ms, 7, "it broke", blind=False)
     assert values(step.publications, "dead_letters")[0]["reason"] == "failed_repeatedly"
 
 

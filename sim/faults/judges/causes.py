@@ -97,7 +97,7 @@ def time_runs_forward(reading: Reading) -> Iterator[Violation]:
         last[incident_id] = max(at, last.get(incident_id, ""))
 
 
-DATED_AHEAD_MS_MAX: Final = CLOCK_SKEW_MS_MAX + 1_500
+DATED_AHEAD_MS_MAX: Final = CLOCK_SKEW_MS_MAX + 500
 """A clock that goes 5 % too fast gains so much in the half minute in which nothing of a worker's
 is acknowledged, by which it would be put right."""
 

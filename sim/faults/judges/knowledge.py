@@ -229,11 +229,14 @@ _PRECISE: Final = _Precise()
 
 
 def _moved_house(reading: Reading) -> frozenset[str]:
-    """Give the members whose roster entry went away or changed area: their fixes are forgotten."""
+    """Give the members whose roster entry went away or changed area: their fixes are forgotten;
+    and those who came after the beginning: fixes before that are refused."""
     areas: dict[str, set[object]] = {}
-    for raw in reading.evidence.topics.read_all("roster"):
+    roster = reading.evidence.topics.read_all("roster")
+    for raw in roster:
         member_id = (raw.key or b"").decode(errors="replace")
-        areas.setdefault(member_id, set()).add(_object(raw).get("area_id"))
+        first = {None} if raw.timestamp_ms > roster[0].timestamp_ms else set()
+        areas.setdefault(member_id, first).add(_object(raw).get("area_id"))
     return frozenset(member_id for member_id, known in areas.items() if len(known) > 1)
 
 

@@ -113,6 +113,7 @@ class _Reader:
         self._epoch = NO_EPOCH
         self._torn_epoch: int | None = None
         self._seq = 0
+        self._unfinished: list[Counted] = []
         self._pieces: list[bytes] = []
         self._pieces_at = 0
 
@@ -122,6 +123,7 @@ class _Reader:
         kind = entry.get("kind")
         if kind == "fence":
             self._epoch = at
+            self._drop_unfinished()
             return
         counts = entry.get("epoch") == self._epoch
         if kind == "decision":
@@ -134,18 +136,28 @@ class _Reader:
             self._piece(entry, body, at)
 
     def _decision(self, found: Counted, *, counts: bool) -> None:
-        if not counts or found.seq <= self._seq or self._torn_epoch == self._epoch:
+        expected = self._seq + len(self._unfinished) + 1
+        if not counts or found.seq < expected or self._torn_epoch == self._epoch:
             self.reading.uncounted.append(found)
             return
-        if found.seq > self._seq + 1:
+        if found.seq > expected:
+            self._drop_unfinished()
             if found.owed_from <= self._seq + 1:
                 self._torn_epoch = self._epoch
                 self.reading.uncounted.append(found)
                 return
             self.reading.missing.extend(range(self._seq + 1, found.seq))
-        self._seq = found.seq
-        self.reading.counted.append(found)
-        self._taken(found.positions_next)
+        self._unfinished.append(found)
+        if not found.more:
+            self.reading.counted.extend(self._unfinished)
+            self._unfinished = []
+            self._seq = found.seq
+            self._taken(found.positions_next)
+
+    def _drop_unfinished(self) -> None:
+        """The decisions of one input count together, or none of them does."""
+        self.reading.uncounted.extend(self._unfinished)
+        self._unfinished = []
 
     def _piece(self, entry: Mapping[str, Any], body: bytes, at: int) -> None:
         if entry["index"] == 0:
