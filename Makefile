@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench faults clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ bench: .venv/ready-dev ## every benchmark, each beside its peers: about a quarte
 	$(BIN)/xiaohe bench geo
 	$(BIN)/xiaohe bench matching
 	$(BIN)/xiaohe bench bursts
+
+faults: .venv/ready-dev ## workers and broker killed under load, and simulated seeds, into docs/promises/slices.jsonl: ARGS="--minutes 60"
+	@$(BIN)/python -m xiaohe.campaign $(ARGS)
 
 clean: ## remove what was made here (data in .xiaohe/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -168,6 +168,7 @@ class Assigned:
         self.tps = {TP(name, 0) for name in names(topics)}
 
     def assignment(self) -> set[TP]:
+        """What the group has given."""
         return self.tps
 
 
