@@ -11,6 +11,7 @@ through a whole state here says None now and then: whoever has something else to
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from heapq import merge
 from typing import Any, Final, TypeVar
 
@@ -150,6 +151,14 @@ def rows(states: Mapping[str, AreaState]) -> Iterator[bytes]:
     """Give the rows of all areas; each is one line without its line feed."""
     yield from heads(states)
     yield from (row for row in bodies(states) if row is not None)
+
+
+def states_hash(states: Mapping[str, AreaState]) -> str:
+    """Hash the state of areas: the SHA-256, in hex, of their rows, each with its line feed."""
+    whole = sha256()
+    for row in rows(states):
+        whole.update(row + b"\n")
+    return whole.hexdigest()
 
 
 def heads(states: Mapping[str, AreaState]) -> list[bytes]:
