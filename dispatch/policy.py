@@ -103,11 +103,14 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy:
-    """Rules looked up by what an incident is. Values only: safe to share."""
+    """Rules looked up by what an incident is. Values only: safe to share.
+
+    ``version`` names the file, ``speed`` is what durations are divided by.
+    """
 
     def __init__(self, file: _File, version: str, speed: float) -> None:
         self._file = file
-        self._speed = speed
+        self.speed = speed
         self._rules: dict[tuple[int, str, str, str], Rules] = {}
         self._named = {name: _named(file.rules, name) for name in ("category", "area")}
         self.version = version
@@ -147,7 +150,7 @@ class Policy:
         )
         if key not in self._rules:
             facts = {"priority": priority, "mode": mode, "category": category, "area": area_id}
-            self._rules[key] = _folded(self._file.rules, facts, self._speed)
+            self._rules[key] = _folded(self._file.rules, facts, self.speed)
         return self._rules[key]
 
     def _if_named(self, name: str, value: str) -> str:
