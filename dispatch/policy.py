@@ -103,19 +103,21 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy:
-    """Rules looked up by what an incident is. Values only: safe to share.
-
-    ``version`` names the file, ``speed`` is what durations are divided by.
-    """
+    """Rules looked up by what an incident is. Values only: safe to share."""
 
     def __init__(self, file: _File, version: str, speed: float) -> None:
         self._file = file
-        self.speed = speed
+        self._speed = speed
         self._rules: dict[tuple[int, str, str, str], Rules] = {}
         self._named = {name: _named(file.rules, name) for name in ("category", "area")}
         self.version = version
         self.areas: Mapping[str, Area] = {a.area_id: a for a in file.areas or ()}
         self.keep_heads = (file.dead_letters or _DeadLetters()).keep_heads
+
+    @property
+    def speed(self) -> float:
+        """Give what every duration is divided by: that of a demo."""
+        return self._speed
 
     @cached_property
     def default_mode(self) -> str:
@@ -150,7 +152,7 @@ class Policy:
         )
         if key not in self._rules:
             facts = {"priority": priority, "mode": mode, "category": category, "area": area_id}
-            self._rules[key] = _folded(self._file.rules, facts, self.speed)
+            self._rules[key] = _folded(self._file.rules, facts, self._speed)
         return self._rules[key]
 
     def _if_named(self, name: str, value: str) -> str:

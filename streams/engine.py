@@ -491,9 +491,10 @@ class AreaEngine:
         }
 
     def adopt(self, states: Mapping[str, AreaState]) -> None:
-        """Go on from another folded state, with what is known of the positions (a replay)."""
-        for area_id in [each for each in self._areas if each not in states]:
-            del self._areas[area_id]
+        """Go on from another folded state, with what is known of the positions: a replay does."""
+        for area_id, area in self._areas.items():
+            if area_id not in states:
+                area.state = AreaState(area_id, self._shared.policy.mode_of(area_id))
         for area_id, state in states.items():
             self._area(area_id).state = state
 
