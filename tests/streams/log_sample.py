@@ -4,9 +4,9 @@
     python -m tests.streams.log_sample --replace  # that of a version that no release has had yet
 
 A sample is a recording (``xiaohe.replay.recording``) of an invented brigade at work on the real
-engine, with every kind of entry and nearly every fact, its map, and ``expected.json``: the hash of
-each partition's state. Samples of former versions are never made again: they are what logs
-of that time look like.
+engine, with every kind of entry and every fact, its map and policy, ``expected.json``: the hash of
+each partition's state, and ``shape.json``: what its structs look like. Samples of former versions
+are never made again: they are what logs of that time look like.
 """
 
 import asyncio
@@ -17,8 +17,10 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import msgspec
 from structlog.testing import capture_logs
 
 from tests.geo import maps
@@ -26,20 +28,31 @@ from tests.streams.works import RULES, STREETS, Works, home, works
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.snapshot import states_hash
+from xiaohe.dispatch.state import DutyWord, Incident, SeenAlert
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.snap import Snapper
 from xiaohe.places import POLICY
 from xiaohe.replay.recording import Recording
+from xiaohe.streams.decision_log import VERSION, Entry
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.folding import Folding
 from xiaohe.streams.memory_log import DECISIONS
 from xiaohe.streams.ports import LogRecord
+from xiaohe.streams.step_record import Record
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 """A folder a version: v1, v2, …"""
 
 EXPECTED = "expected.json"
 """Of each partition, the hash of the state that its log folds to."""
+
+SHAPE = "shape.json"
+"""The structs of the log, as JSON Schema without descriptions."""
+
+LOGGED = (Entry, Record, Incident, SeenAlert, DutyWord)
+"""What lies in the log: entries, what a decision holds, and the rows of a snapshot."""
+
+WORDS = {"description", "title"}
 
 QUIET_RULES = RULES.replace("offer_s: 10", "offer_s: 10, retry_s: 120")
 """Who cannot be found is not looked for so often: the sample is to be small."""
@@ -197,5 +210,34 @@ def save_hashes(folder: Path) -> None:
     (folder / EXPECTED).write_text(text + "\n")
 
 
+def shape() -> dict[str, Any]:
+    """Say what all that lies in the log looks like: each struct's fields, types and defaults."""
+    _, parts = msgspec.json.schema_components(LOGGED, schema_hook=lambda _: {"anything": True})
+    told: dict[str, Any] = _without_words(parts)
+    return told
+
+
+def _without_words(value: Any) -> Any:
+    """Leave out what is only said for people."""
+    if isinstance(value, dict):
+        return {k: _without_words(v) for k, v in sorted(value.items()) if k not in WORDS}
+    return [_without_words(each) for each in value] if isinstance(value, list) else value
+
+
+def main(arguments: list[str]) -> str:
+    """Make the sample of the present version; what was done, or why not."""
+    folder = LOGS / f"v{VERSION}"
+    if folder.exists() and arguments != ["--replace"]:
+        return (
+            f"{folder} is there. What differs from it is a new version: raise VERSION in "
+            "streams/decision_log.py. Only where no release has written this version yet, make "
+            "it again with --replace."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    make(folder)
+    (folder / SHAPE).write_text(json.dumps(shape(), indent=1) + "\n")
+    return f"{folder} is made"
+
+
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    print(main(sys.argv[1:]))  # noqa: T201 - a script

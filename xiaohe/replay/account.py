@@ -22,9 +22,6 @@ from xiaohe.streams.ports import LogRecord
 
 EXIT_SAME, EXIT_DIFFERS = 0, 1
 
-SHOWN_INPUT_CHARACTERS = 300
-"""Of an input whose decision differs."""
-
 
 class Partition(msgspec.Struct, frozen=True):
     """What came of one partition that holds a log; ``compared`` None: only folded."""

@@ -51,6 +51,9 @@ KEPT_MS: Final = 900_000
 SHOWN_MAX: Final = 20
 """Differences that are told of a partition; all are counted."""
 
+INPUT_BYTES: Final = 1_000
+"""Of an input whose decision differs: enough to know it by."""
+
 MEMBERS_WORDS: Final = "member_actions"
 """Key in topics.yaml of the answers, which may say where somebody is."""
 
@@ -394,7 +397,7 @@ class Again:
 
     def _tell(self, offset: int, seq: int, at_ms: int, raw: Raw, place: Place) -> None:
         if len(self.found.differences) < SHOWN_MAX:
-            value = (raw.value or b"").decode(errors="replace")
+            value = (raw.value or b"")[:INPUT_BYTES].decode(errors="replace")
             told = Difference(
                 self._partition, offset, seq, at_ms, raw.topic, raw.offset, value, place
             )

@@ -1,4 +1,4 @@
-"""What decisions were based on besides the inputs: maps and policy at hand, the roster as it was."""
+"""What decisions were based on besides inputs: maps and policy at hand, the roster as it was."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
