@@ -1,7 +1,6 @@
 """``xiaohe replay``: a recorded log folded and decided again, and every difference pointed at."""
 
 import asyncio
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,7 +20,7 @@ from xiaohe.replay.recording import Recording
 from xiaohe.topics import load_topics
 
 PIPED_COLUMNS: Final = 140
-"""Width where standard output is no terminal and COLUMNS says nothing."""
+"""Width where standard output is no terminal: that of the table."""
 
 TheRecording = Annotated[
     Path | None, Parameter(help="A folder that --record wrote; else what Kafka holds now.")
@@ -109,11 +108,10 @@ def _draw(account: Account) -> None:
     from xiaohe.replay.telling import picture  # noqa: PLC0415 - only for people
 
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPED_COLUMNS
     if console.is_terminal:
         console.print(picture(account))
         return
+    console.width = PIPED_COLUMNS
     with console.capture() as drawn:
         console.print(picture(account), soft_wrap=True)
     say("\n".join(line.rstrip() for line in drawn.get().rstrip().splitlines()))

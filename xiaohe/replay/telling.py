@@ -27,7 +27,7 @@ def _table(account: Account) -> Table:
     table.add_column("partition", justify="right")
     for name in ("decisions", "take-overs", "snapshots"):
         table.add_column(name, justify="right")
-    table.add_column("state folded from the beginning")
+    table.add_column("state, from the beginning")
     table.add_column("from the newest snapshot")
     for name in ("equal", "differ", "not comparable"):
         table.add_column(name, justify="right")
