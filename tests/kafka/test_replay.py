@@ -41,6 +41,15 @@ async def a_short_run(client: Client, city: City, number: int) -> None:
     await client.ended(second)
 
 
+async def windows_pass(client: Client, city: City) -> None:
+    """Somebody is asked and says nothing: deadlines are decided, too."""
+    scene, [spot] = city.around(random.Random(3), [40])
+    await client.member("quick", name="Invented", post={"lon": spot.lon, "lat": spot.lat})
+    alert_id = await client.alert("quick", position={"lon": scene.lon, "lat": scene.lat})
+    order = await client.order(alert_id)
+    await client.event(order["incident_id"], "arrival.overdue")
+
+
 async def test_a_real_run_is_replayed(
     broker: Broker, own_city: City, policy_file: Path, tmp_path: Path
 ) -> None:
@@ -54,6 +63,7 @@ async def test_a_real_run_is_replayed(
             os.kill(up.ready["pids"]["worker"][0], signal.SIGKILL)
             up.restarted("worker")
             await a_short_run(client, own_city, 2)
+            await windows_pass(client, own_city)
         kept = tmp_path / "kept"
         live = replay("--bootstrap-servers", servers, "--policy", policy_file,
                       "--record", kept, "--json")  # fmt: skip
