@@ -110,7 +110,11 @@ def without(state: AreaState, row: Stale, now_ms: int) -> AreaState:
     word = state.duty.get(key)
     if word is None or word.until_ms is None or word.until_ms >= since_ms:
         return state
-    return replace(state, duty=state.duty.remove(key))
+    devices = state.devices
+    for device_id in word.device_ids:
+        if devices.get(device_id) == key:
+            devices = devices.remove(device_id)
+    return replace(state, duty=state.duty.remove(key), devices=devices)
 
 
 def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaState:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kafka.city import City
-from tests.kafka.outside import Client, Program
+from tests.kafka.outside import READY_S, Client, Program
 from xiaohe.broker import Broker
 
 pytestmark = pytest.mark.kafka
@@ -30,6 +30,7 @@ async def a_short_run(client: Client, city: City, number: int) -> None:
     members = [await client.member(area, name="Invented") for _ in spots]
     for member_id, spot in zip(members, spots, strict=True):
         await client.fix(area, member_id=member_id, lon=spot.lon, lat=spot.lat)
+    await client.first("members", READY_S, member_id=members[0])  # a worker may be starting
     await client.placed(members)
     alert_id = await client.alert(area, position={"lon": scene.lon, "lat": scene.lat})
     first = await client.order(alert_id)
