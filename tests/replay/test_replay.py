@@ -9,10 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from tests.geo import maps
@@ -155,26 +157,32 @@ def test_a_fact_altered_by_hand_is_pointed_at(hour: Recorded, tmp_path: Path) ->
 
 
 def _with(raw: Raw, entry: Any) -> Raw:
-    return Raw(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, raw.key,
-               json.dumps(entry, separators=(",", ":")).encode(), raw.headers)  # fmt: skip
+    return structs.replace(raw, value=json.dumps(entry, separators=(",", ":")).encode())
+
+
+def _head(raw: Raw) -> Any:
+    return json.loads((raw.value or b"").partition(b"\n")[0])
 
 
 def test_a_snapshot_that_says_something_else_is_found(hour: Recorded, tmp_path: Path) -> None:
     """Whole by its digest, and not the state: the fold from it does not agree either."""
 
     def alter(records: list[Raw]) -> list[Raw]:
-        from hashlib import sha256  # noqa: PLC0415 - for this alone
-
-        at = next(n for n, r in enumerate(records) if isinstance(_entry(r), SnapshotPiece))
-        head, _, body = (records[at].value or b"").partition(b"\n")
-        body = body.replace(b'"mode":"peacetime"', b'"mode":"emergency"', 1)
-        said = json.loads(head)
-        assert said["count"] == 1
-        said["digest"] = sha256(body).hexdigest()
-        raw = _with(records[at], said)
-        records[at] = Raw(raw.topic, raw.partition, raw.offset, raw.timestamp_ms, raw.key,
-                          (raw.value or b"") + b"\n" + body)  # fmt: skip
-        return records
+        pieces = [n for n, r in enumerate(records) if isinstance(_entry(r), SnapshotPiece)]
+        first, last = pieces[0], next(n for n in pieces if _head(records[n])["count"])
+        whole = sha256()
+        for n in pieces:
+            body = (records[n].value or b"").partition(b"\n")[2]
+            if n == first:
+                body = body.replace(b'"mode":"peacetime"', b'"mode":"emergency"', 1)
+            whole.update(body)
+            said = _head(records[n])
+            if n == last:
+                said["digest"] = whole.hexdigest()
+            records[n] = structs.replace(records[n], value=json.dumps(said).encode() + b"\n" + body)
+            if n == last:
+                return records
+        raise AssertionError("a snapshot has an end")
 
     account = hour.again(hour.copy(tmp_path / "altered", {"decisions": alter}))
     assert account.exit_status == 1

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tests.geo import maps
 from tests.streams.toy import GapCore, GapLog, Gaps
@@ -19,7 +20,7 @@ from xiaohe.dispatch.times import parse_rfc3339, rfc3339
 from xiaohe.geo.roads import write_roads
 from xiaohe.places import POLICY
 from xiaohe.replay.recording import RecordingWriter
-from xiaohe.streams import journal
+from xiaohe.streams import engine, journal
 from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.clocks import VirtualClock
 from xiaohe.streams.lane import InputFailedError
@@ -33,6 +34,9 @@ NOON_MS = parse_rfc3339("2030-01-07T04:00:00Z")
 PARTITIONS = 2
 SNAPSHOT_RECORDS = 60
 """Decisions between two snapshots, so that an hour has several."""
+
+PIECE_BYTES = 3_000
+"""Of a snapshot's pieces, so that decisions come between them."""
 
 STREETS = """
     a-----b-----c
@@ -259,12 +263,13 @@ class Works:
 
 @contextmanager
 def frequent_snapshots() -> Iterator[None]:
-    """Let a snapshot be written after few decisions."""
-    usual, journal.SNAPSHOT_RECORDS = journal.SNAPSHOT_RECORDS, SNAPSHOT_RECORDS
-    try:
+    """Let a snapshot be written after few decisions, in several pieces."""
+    with (
+        patch.object(journal, "SNAPSHOT_RECORDS", SNAPSHOT_RECORDS),
+        patch.object(journal, "SNAPSHOT_RECORDS_MAX", SNAPSHOT_RECORDS),
+        patch.object(engine, "SNAPSHOT_PIECE_BYTES_MAX", PIECE_BYTES),
+    ):
         yield
-    finally:
-        journal.SNAPSHOT_RECORDS = usual
 
 
 @asynccontextmanager
