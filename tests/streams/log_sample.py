@@ -2,11 +2,13 @@
 
     python -m tests.streams.log_sample            # a new version: writes tests/data/logs/v<N>/
     python -m tests.streams.log_sample --replace  # that of a version that no release has had yet
+    python -m tests.streams.log_sample --hash     # where what is there is meant to fold otherwise
 
 A sample is a recording (``xiaohe.replay.recording``) of an invented brigade at work on the real
-engine, with every kind of entry and every fact, its map and policy, ``expected.json``: the hash of
-each partition's state, and ``shape.json``: what its structs look like. Samples of former versions
-are never made again: they are what logs of that time look like.
+engine, with every kind of entry and every fact, and with its map and policy. ``expected.json`` has
+the hashes of each partition's state and of all that it publishes, ``shape.json`` says what the
+structs look like. Samples of former versions are never made again: they are what logs of that
+time look like.
 """
 
 import asyncio
@@ -16,6 +18,8 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -37,14 +41,14 @@ from xiaohe.streams.decision_log import VERSION, Entry
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.folding import Folding
 from xiaohe.streams.memory_log import DECISIONS
-from xiaohe.streams.ports import LogRecord
+from xiaohe.streams.ports import LogRecord, Publication
 from xiaohe.streams.step_record import Record
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 """A folder a version: v1, v2, …"""
 
 EXPECTED = "expected.json"
-"""Of each partition, the hash of the state that its log folds to."""
+"""Of each partition, the hash of the state that its log folds to, and of what follows from it."""
 
 SHAPE = "shape.json"
 """The structs of the log, as JSON Schema without descriptions."""
@@ -183,8 +187,23 @@ def make(folder: Path) -> None:
         asyncio.run(made())
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """Fold the decisions of a recording; the hash of each partition's state."""
+class Publishing(AreaEngine):
+    """An engine that hashes all that it renders."""
+
+    def __init__(self, partition: int, shared: Shared) -> None:
+        super().__init__(partition, shared)
+        self.published = sha256()
+
+    def fold(self, record: Mapping[str, object], epoch: int) -> tuple[Publication, ...]:
+        """Fold a recorded decision, and take note of what it owes."""
+        publications = super().fold(record, epoch)
+        for each in publications:
+            self.published.update(msgspec.json.encode(each) + b"\n")
+        return publications
+
+
+def hashes(folder: Path) -> dict[str, dict[str, str]]:
+    """Fold the decisions of a recording; of each partition the hashes."""
     recording, found = Recording(folder), {}
     network = maps.network(STREETS)
     shared = Shared(
@@ -196,16 +215,18 @@ def hashes(folder: Path) -> dict[str, str]:
         partitions=recording.contents.partitions,
     )
     for partition in range(recording.contents.partitions):
-        core = AreaEngine(partition, shared)
+        core = Publishing(partition, shared)
         folding = Folding(core, partition)
         for raw in recording.read(DECISIONS, partition):
             folding.feed(LogRecord(raw.offset, raw.timestamp_ms, raw.value or b""))
-        found[str(partition)] = states_hash(core.states())
+        assert folding.unfolded == 0, folding.first_unfolded
+        state = states_hash(core.states())
+        found[str(partition)] = {"state": state, "published": core.published.hexdigest()}
     return found
 
 
 def save_hashes(folder: Path) -> None:
-    """Write what the sample has to fold to, now and ever."""
+    """Write what a sample has to fold to."""
     text = json.dumps(hashes(folder), indent=1)
     (folder / EXPECTED).write_text(text + "\n")
 
@@ -226,6 +247,10 @@ def _without_words(value: Any) -> Any:
 
 def main(arguments: list[str]) -> str:
     """Make the sample of the present version; what was done, or why not."""
+    if arguments == ["--hash"]:
+        for each in LOGS.glob("v*"):
+            save_hashes(each)
+        return "say in docs/decisions/0010-versioned-log.md why they fold otherwise"
     folder = LOGS / f"v{VERSION}"
     if folder.exists() and arguments != ["--replace"]:
         return (

@@ -20,7 +20,6 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import structs
 
-from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.snapshot import pruned
 from xiaohe.replay.differences import NOTHING, Place, first_difference
 from xiaohe.replay.recording import Recording
@@ -39,6 +38,7 @@ from xiaohe.streams.decision_log import (
 )
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.folding import Folding
+from xiaohe.streams.lane import ATTEMPTS_MAX
 from xiaohe.streams.ports import INPUTS, POSITIONS, LogRecord, Publication, Raw, Step
 from xiaohe.streams.step_record import Record
 
@@ -134,6 +134,7 @@ class Again:
         self._fence: Fence | None = None
         self._owner: _Owner | None = None
         self._versions: Mapping[str, str] = {}
+        self._failed: Mapping[tuple[str, int], int] = {}
         self._is_said = False
         self._doubts: set[Doubt] = set()
         self._next = 0
@@ -168,6 +169,7 @@ class Again:
         self._decide_group()
         self._fence, self._owner = fence, None
         self._before = list(self._since)
+        self._failed = dict(self._counting.attempts)
         self._is_said = False
         self._doubts = set()
 
@@ -352,13 +354,7 @@ class Again:
         assert self._owner is not None
         epoch, engine = self._owner
         prior = engine.states()
-        record = group[0][1].record
-        detail, at_ms = _set_aside(record), _at_ms(record)
-        steps: Sequence[Step] | Exception
-        if detail is None:
-            steps = self._take(raw, at_ms)
-        else:
-            steps = (engine.refuse(raw, at_ms, epoch, detail),)
+        steps = self._steps(raw, _at_ms(group[0][1].record))
         again = [] if isinstance(steps, Exception) else [_as_logged(step) for step in steps]
         places = [_place(entry.record, again, n) for n, (_, entry) in enumerate(group)]
         if isinstance(steps, Exception):
@@ -372,6 +368,16 @@ class Again:
         # Of an input that was cut short by the end of its owner the rest was never written.
         if len(again) > len(group) and not group[-1][1].more and not isinstance(steps, Exception):
             self._note_unrecorded(raw, steps[len(group) :])
+
+    def _steps(self, raw: Raw, at_ms: int) -> Sequence[Step] | Exception:
+        """Decide an input, or set it aside as its owner did who found how often it had failed."""
+        assert self._owner is not None
+        failed = self._failed.get((raw.topic, raw.offset), 0)
+        if failed < ATTEMPTS_MAX:
+            return self._take(raw, at_ms)
+        epoch, engine = self._owner
+        blind = failed > ATTEMPTS_MAX
+        return (engine.refuse(raw, at_ms, epoch, f"failed {failed} times", blind=blind),)
 
     # --- what came of it ------------------------------------------------------------------
 
@@ -416,14 +422,6 @@ def _at_ms(record: Mapping[str, object]) -> int:
     at_ms = record.get("at_ms", 0)
     assert isinstance(at_ms, int), "a record's at_ms is a number"
     return at_ms
-
-
-def _set_aside(record: Mapping[str, object]) -> str | None:
-    """Give the detail of an input that was set aside after it had failed; None of any other."""
-    letter = record.get("dead_letter")
-    if not isinstance(letter, Mapping) or letter.get("reason") != Reason.FAILED_REPEATEDLY.value:
-        return None
-    return str(letter["detail"])
 
 
 def _as_logged(step: Step) -> object:

@@ -11,8 +11,10 @@ without what may have grown old meanwhile.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Final
 
+from xiaohe.dispatch.evolve import put_incident
 from xiaohe.dispatch.snapshot import from_rows, pruned, states_hash
 from xiaohe.dispatch.state import AreaState
 from xiaohe.replay.faults import ReplayError
@@ -50,13 +52,22 @@ class _Fold:
         self.folding = Folding(engine, partition)
 
     def states(self, at_ms: int) -> States:
-        """Give the state without what may be forgotten at a moment."""
-        forgotten_ms = at_ms + CLOCKS_APART_MS
-        return {a: pruned(s, forgotten_ms) for a, s in self.engine.states().items()}
+        """Give the state as it is compared."""
+        return _remembered(self.engine.states(), at_ms)
 
     def forget(self, at_ms: int) -> None:
         """Forget as the owner does who writes a snapshot."""
         self.engine.adopt({a: pruned(s, at_ms) for a, s in self.engine.states().items()})
+
+
+def _remembered(states: States, at_ms: int) -> States:
+    """Give what is left once all is forgotten that may be: by its age, at a moment, and what an
+    incident forgets with its next fact; older snapshots remember more."""
+    found = {}
+    for area_id, whole in states.items():
+        state = pruned(whole, at_ms + CLOCKS_APART_MS)
+        found[area_id] = reduce(put_incident, tuple(state.incidents.values()), state)
+    return found
 
 
 class Folds:
@@ -101,6 +112,9 @@ class Folds:
                 "holds no whole snapshot: restore the topic from a backup"
             )
         self._agree("the end of the log", self._last_ms)
+        if folding.unfolded:
+            self._fault(f"{folding.unfolded} decisions cannot be folded, the first "
+                        f"{folding.first_unfolded}")  # fmt: skip
         self.found.ignored = folding.ignored
         self.found.hash = states_hash(self._whole.states(self._last_ms))
         if self._later is not None:
@@ -150,9 +164,8 @@ class Folds:
         """See that a snapshot says what the log before it folds to."""
         if not self._expected:
             return  # the log begins with it
-        forgotten_ms = pieces[0].at_ms + CLOCKS_APART_MS
         lines = (line for piece in pieces for line in piece.body.split(b"\n") if line)
-        said = {a: pruned(s, forgotten_ms) for a, s in from_rows(lines).items()}
+        said = _remembered(from_rows(lines), pieces[0].at_ms)
         if said != self._expected and states_hash(said) != states_hash(self._expected):
             self._fault(f"the snapshot at {self._whole.folding.snap} is not what the log before it "
                         "folds to")  # fmt: skip
