@@ -114,6 +114,11 @@ class Policy:
         self.areas: Mapping[str, Area] = {a.area_id: a for a in file.areas or ()}
         self.keep_heads = (file.dead_letters or _DeadLetters()).keep_heads
 
+    @property
+    def speed(self) -> float:
+        """Give what every duration is divided by: that of a demo."""
+        return self._speed
+
     @cached_property
     def default_mode(self) -> str:
         """Give the mode of an area that the policy does not name."""

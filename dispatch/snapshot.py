@@ -11,6 +11,7 @@ through a whole state here says None now and then: whoever has something else to
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from heapq import merge
 from typing import Any, Final, TypeVar
 
@@ -109,7 +110,11 @@ def without(state: AreaState, row: Stale, now_ms: int) -> AreaState:
     word = state.duty.get(key)
     if word is None or word.until_ms is None or word.until_ms >= since_ms:
         return state
-    return replace(state, duty=state.duty.remove(key))
+    devices = state.devices
+    for device_id in word.device_ids:
+        if devices.get(device_id) == key:
+            devices = devices.remove(device_id)
+    return replace(state, duty=state.duty.remove(key), devices=devices)
 
 
 def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaState:
@@ -150,6 +155,14 @@ def rows(states: Mapping[str, AreaState]) -> Iterator[bytes]:
     """Give the rows of all areas; each is one line without its line feed."""
     yield from heads(states)
     yield from (row for row in bodies(states) if row is not None)
+
+
+def states_hash(states: Mapping[str, AreaState]) -> str:
+    """Hash the state of areas: the SHA-256, in hex, of their rows, each with its line feed."""
+    whole = sha256()
+    for row in rows(states):
+        whole.update(row + b"\n")
+    return whole.hexdigest()
 
 
 def heads(states: Mapping[str, AreaState]) -> list[bytes]:

@@ -16,6 +16,12 @@ the same rule and so comes to the same state:
 A *mark* says how far the positions were taken where no decision does. An *attempt* is the trace
 of an input that made a worker leave. A *snapshot* is the folded state in pieces; ``snap`` of the
 other entries is the offset of the newest one, so that a fold need not begin at the beginning.
+A *basis* says what decisions are based on from here on besides the inputs; a fold does not need
+it, deciding again does.
+
+Entries carry the version ``v`` of the log's format. Every version is read for ever: fields are only
+added, with a default that means what their absence meant. What each version brought, and how to
+make a new one, is in docs/decisions/0010-versioned-log.md.
 """
 
 import hashlib
@@ -25,6 +31,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+VERSION = 2
+"""Of what is written: the entries, the records, facts and rows in them. Absent in version 1."""
+
 SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
 """Bytes of one piece: half of the topic's 1 MiB record limit."""
 
@@ -33,6 +42,10 @@ NO_SNAPSHOT = -1
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """What a number of an entry is: a longer one is none of ours, for our writer has 64 bits."""
+
+
+class NewerLogError(Exception):
+    """The log holds entries of a version that this program does not know."""
 
 
 class Fence(Struct, frozen=True, tag="fence", tag_field="kind"):
@@ -73,6 +86,32 @@ class Mark(Struct, frozen=True, tag="mark", tag_field="kind"):
     positions_next: Integer
 
 
+class Learned(Struct, frozen=True):
+    """The positions that a new owner learned from: offsets ``start`` to before ``end``, at
+    ``at_ms``, when ``versions`` was the basis."""
+
+    start: Integer
+    end: Integer
+    at_ms: Integer
+    versions: dict[str, str]
+
+
+class Basis(Struct, frozen=True, tag="basis", tag_field="kind"):
+    """What the decisions after it are based on besides inputs: ``versions`` of roster, map, policy.
+
+    Written with the first batch of an owner, and with the first after a change; of the positions
+    those before ``positions_next`` were taken on the basis before. ``learned`` is said once, by
+    who has just taken the partition over.
+    """
+
+    epoch: Integer
+    snap: Integer
+    at_ms: Integer
+    positions_next: Integer
+    versions: dict[str, str]
+    learned: Learned | None = None
+
+
 class Attempt(Struct, frozen=True, tag="attempt", tag_field="kind"):
     """An input that made a worker leave, or is about to be tried again after it did."""
 
@@ -104,23 +143,40 @@ class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     snap: Integer | None = None
 
 
-Entry = Fence | Decision | Mark | Attempt | SnapshotPiece
+Entry = Fence | Decision | Mark | Basis | Attempt | SnapshotPiece
+
+
+class _Versioned(Struct, frozen=True):
+    """As much as the entries of all versions have in common."""
+
+    kind: str
+    v: int = 1
+
+
+_STAMP = b'{"v":%d,' % VERSION
+"""How an entry of the present version begins."""
 
 _DECODER: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 _ENCODER = msgspec.json.Encoder()
 
 
 def encode(entry: Entry) -> bytes:
-    """The bytes of an entry."""
+    """The bytes of an entry, in the present version."""
     if isinstance(entry, SnapshotPiece):
         head = _ENCODER.encode(msgspec.structs.replace(entry, body=b""))
-        return head + b"\n" + entry.body
-    return _ENCODER.encode(entry)
+        return _STAMP + head[1:] + b"\n" + entry.body
+    return _STAMP + _ENCODER.encode(entry)[1:]
 
 
 def decode(value: bytes) -> Entry | None:
-    """The entry, or None where the bytes are none of ours."""
+    """The entry, or None where the bytes are none of ours.
+
+    Raises NewerLogError where they are of a version that this program does not know: whoever read
+    on would take what they say for nothing.
+    """
     head, _, body = value.partition(b"\n")
+    if not head.startswith(_STAMP):
+        _refuse_newer(head)
     try:
         entry = _DECODER.decode(head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -128,6 +184,18 @@ def decode(value: bytes) -> Entry | None:
     if isinstance(entry, SnapshotPiece):
         return msgspec.structs.replace(entry, body=body)
     return entry
+
+
+def _refuse_newer(head: bytes) -> None:
+    try:
+        version = msgspec.json.decode(head, type=_Versioned).v
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if version > VERSION:
+        raise NewerLogError(
+            f"the decisions log holds entries of version {version} and this program knows those "
+            f"up to {VERSION}: start the newer program"
+        )
 
 
 class SnapshotWriter:

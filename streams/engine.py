@@ -480,6 +480,24 @@ class AreaEngine:
         publications.extend(undecided_publications(record, self._shared.topic_names))
         return tuple(publications)
 
+    def basis(self) -> Mapping[str, str]:
+        """Give the versions of what is decided on; see ``ports.Core``."""
+        shared = self._shared
+        return {
+            "roster": shared.roster.version,
+            "policy": shared.policy.version,
+            "roads": shared.roads.version,
+            "speed": str(shared.policy.speed),
+        }
+
+    def adopt(self, states: Mapping[str, AreaState]) -> None:
+        """Go on from another folded state, with what is known of the positions: a replay does."""
+        for area_id, area in self._areas.items():
+            if area_id not in states:
+                area.state = AreaState(area_id, self._shared.policy.mode_of(area_id))
+        for area_id, state in states.items():
+            self._area(area_id).state = state
+
     # --- deadlines
 
     def _note_deadlines(self, state: AreaState, decision: Decision) -> None:

@@ -7,6 +7,7 @@ import structlog
 from xiaohe.streams.decision_log import (
     NO_SNAPSHOT,
     Attempt,
+    Basis,
     Decision,
     Entry,
     Fence,
@@ -92,7 +93,7 @@ class Folding:
             self._ignore(entry, record)
         elif isinstance(entry, Decision):
             self._feed_decision(entry, record)
-        elif isinstance(entry, Mark):
+        elif isinstance(entry, Mark | Basis):
             self._feed_mark(entry)
         else:
             self._feed_attempt(entry)
@@ -156,8 +157,9 @@ class Folding:
         _log.critical("recorded_decision_missing", page=True, **where)
         return True
 
-    def _feed_mark(self, entry: Mark) -> None:
-        self.barren_fences = 0
+    def _feed_mark(self, entry: Mark | Basis) -> None:
+        if isinstance(entry, Mark):  # a basis is written before anything is known to be decided
+            self.barren_fences = 0
         self._forget_published(self.seq + 1)
         self._taken(POSITIONS, entry.positions_next)
 

@@ -21,14 +21,14 @@ no longer than ALERT_WAITS_MS_MAX for anything that was received before it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import structlog
 from msgspec import Struct
 
-from xiaohe.streams.decision_log import Decision, encode
+from xiaohe.streams.decision_log import Basis, Decision, encode
 from xiaohe.streams.delivery import Delivery
 from xiaohe.streams.inbox import Inbox, Item
 from xiaohe.streams.journal import Journal
@@ -177,6 +177,8 @@ class Lane:
         self._next_inputs = dict(taken_over.next_inputs)
         self._backlog: dict[str, int] | None = dict(taken_over.ends)
         self._barrier = dict(taken_over.ends)
+        self._basis: Mapping[str, str] = {}
+        self._learned = taken_over.learned
         self._calls = Calls()
         self._turn = turn or SnapshotTurn()
         self._parts: Iterator[SnapshotPart | None] | None = None
@@ -359,6 +361,7 @@ class Lane:
             await self._flow.gate()
         self.clean = False
         batch = _Batch([], [], [])
+        self._say_basis(batch)
         await self._decide_all(batch, arrived)
         if batch.values:
             await self._journal.decisions(batch.values, self._next_inputs[POSITIONS])
@@ -367,6 +370,25 @@ class Lane:
         self.clean = True
         self._acknowledge(batch.items)
         return True
+
+    def _say_basis(self, batch: _Batch) -> None:
+        """Put what the batch is decided on before it, where the log does not say so yet.
+
+        Roster and map change between two batches only, or before an input that is tried alone.
+        """
+        versions = self._core.basis()
+        if versions == self._basis:
+            return
+        entry = Basis(
+            epoch=self.epoch,
+            snap=self._journal.snap,
+            at_ms=self._now(),
+            positions_next=self._next_inputs[POSITIONS],
+            versions=dict(versions),
+            learned=self._learned,
+        )
+        batch.values.append(encode(entry))
+        self._basis, self._learned = versions, None
 
     async def _decide_all(self, batch: _Batch, arrived: int) -> None:
         owed_from = self._seq + 1

@@ -106,6 +106,10 @@ class Core(Protocol):
         """Fold a recorded decision and render again what it owed."""
         ...
 
+    def basis(self) -> Mapping[str, str]:
+        """What decisions are based on now besides the inputs: versions, by what they are of."""
+        ...
+
     def next_due_ms(self) -> int | None:
         """When the earliest open deadline of the partition is due."""
         ...

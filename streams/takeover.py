@@ -16,7 +16,7 @@ from itertools import pairwise
 import structlog
 from msgspec import Struct, structs
 
-from xiaohe.streams.decision_log import NO_SNAPSHOT, Fence, decode, encode
+from xiaohe.streams.decision_log import NO_SNAPSHOT, Fence, Learned, decode, encode
 from xiaohe.streams.folding import Folding
 from xiaohe.streams.ports import INPUTS, POSITIONS, Clock, Core, Log
 
@@ -56,7 +56,7 @@ class TakenOver(Struct):
 
     ``next_offset`` is where its own next write belongs, ``next_inputs`` the first offset to take
     of each input topic, ``ends`` the input topics' ends as of the take-over. ``took_ms`` says how
-    long each of its STAGES took.
+    long each of its STAGES took, ``learned`` which positions were learned from.
     """
 
     partition: int
@@ -75,6 +75,7 @@ class TakenOver(Struct):
     snapshot_bytes: int = 0
     since_bytes: int = 0
     took_ms: Mapping[str, int] = {}
+    learned: Learned | None = None
 
 
 async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> TakenOver:
@@ -102,8 +103,9 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
     times_ms.append(clock.now_ms())
     next_inputs = await _next_inputs(log, partition, folding)
     if folding.barren_fences <= REPLAYING_FENCES_MAX:
-        await _learn_positions(log, core, clock, partition, epoch)
+        learned = await _learn_positions(log, core, clock, partition, epoch)
     else:
+        learned = Learned(0, 0, clock.now_ms(), dict(core.basis()))
         _log.critical("positions_not_learned", page=True, partition=partition)
     times_ms.append(clock.now_ms())
     taken = TakenOver(
@@ -123,6 +125,7 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
         snapshot_bytes=folding.snapshot_bytes,
         since_bytes=folding.since_bytes,
         took_ms={name: b - a for name, (a, b) in zip(STAGES, pairwise(times_ms), strict=True)},
+        learned=learned,
     )
     _log.info("taken_over", **structs.asdict(taken))
     return taken
@@ -187,8 +190,11 @@ async def _next_inputs(log: Log, partition: int, folding: Folding) -> dict[str, 
     return found
 
 
-async def _learn_positions(log: Log, core: Core, clock: Clock, partition: int, epoch: int) -> None:
+async def _learn_positions(
+    log: Log, core: Core, clock: Clock, partition: int, epoch: int
+) -> Learned:
     now_ms = clock.now_ms()
+    versions = dict(core.basis())
     start = await log.input_offset_at(POSITIONS, partition, now_ms - round(core.replay_s() * 1000))
     end = (await log.input_ends(partition))[POSITIONS]
     async for raw in log.read_input(POSITIONS, partition, start, end):
@@ -198,3 +204,4 @@ async def _learn_positions(log: Log, core: Core, clock: Clock, partition: int, e
             _log.exception("position_not_learned", partition=partition, offset=raw.offset)
         else:
             assert not steps, "a replayed position decides nothing"
+    return Learned(start, end, now_ms, versions)

@@ -26,6 +26,7 @@ COMMANDS = {
     "worker": ("xiaohe.commands.parts:worker", "One worker alone, against a running Kafka."),
     "gateway": ("xiaohe.commands.parts:gateway", "One gateway alone, against a running Kafka."),
     "verify": ("xiaohe.commands.verify:verify", "The account of what came in, from the topics."),
+    "replay": ("xiaohe.commands.replay:replay", "The log folded and decided again, compared."),
     "explain": ("xiaohe.commands.explain:explain", "Why an order was given, and to whom not."),
 }
 """Each command's function and what it does, in a line."""
@@ -148,6 +149,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
     from xiaohe.places import FileUnreadable, FileUnwritable  # noqa: PLC0415 - the same
+    from xiaohe.replay.faults import ReplayError  # noqa: PLC0415 - the same
     from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
     from xiaohe.sim.bus import BusError  # noqa: PLC0415 - the same
     from xiaohe.sim.whatif.files import DemandFileError  # noqa: PLC0415 - the same
@@ -166,6 +168,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         FileUnwritable,
         OSError,
         PolicyError,
+        ReplayError,
         RoadsFileError,
         RosterFileError,
         StackFailed,

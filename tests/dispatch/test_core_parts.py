@@ -9,6 +9,7 @@ from rpds import HashTrieMap
 from tests.dispatch.town import NOON_MS, POLICY, Town
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.decide import fold
+from xiaohe.dispatch.evolve import Stamp, evolve
 from xiaohe.dispatch.ids import aid_alert_id_of, alarm_alert_id_of, incident_id_of
 from xiaohe.dispatch.inputs import Fix
 from xiaohe.dispatch.lifecycle import (
@@ -239,6 +240,28 @@ def test_a_remembered_alert_of_an_incident_long_gone_is_left_out_too() -> None:
     assert from_rows(rows({"town": pruned(gone, month_later)}))["town"].alerts.get("a1") is None
     soon = from_rows(rows({"town": pruned(gone, town.now_ms)}))["town"]
     assert soon.alerts.get("a1") is not None
+
+
+def test_a_device_is_forgotten_with_the_word_by_which_it_was_taken() -> None:
+    """Whoever takes it for a shift after that is heard, also where no snapshot was read since."""
+    stamp, month_ms = Stamp(NOON_MS, NOON_MS), 31 * 86_400_000
+
+    def taken(state: AreaState, by: str, until_ms: int) -> AreaState:
+        return evolve(state, f.DutyDeclared(member_id=by, on_duty=True, until_ms=until_ms,
+                                            device_ids=("van-1",)), stamp)  # fmt: skip
+
+    state = pruned(taken(AreaState("town", "peacetime"), "m1", NOON_MS), NOON_MS + month_ms)
+    assert state == from_rows(rows({"town": state}))["town"]
+    state = taken(state, "m2", NOON_MS + month_ms)
+    assert state.devices["van-1"] == "m2"
+
+
+def test_what_was_forgotten_leaves_nothing_behind() -> None:
+    """A state that forgets is the one that is read back from what it remembers, look-ups too."""
+    town = eventful()
+    for days in (1, 31):
+        state = pruned(town.state, town.now_ms + days * 86_400_000)
+        assert state == from_rows(rows({"town": state}))["town"]
 
 
 def test_an_incident_whose_alerts_are_forgotten_can_still_be_merged_and_unmerged() -> None:

@@ -18,10 +18,14 @@ from xiaohe.streams import worker as worker_module
 from xiaohe.streams.clocks import SystemClock, VirtualClock
 from xiaohe.streams.consumer import Commits
 from xiaohe.streams.decision_log import (
+    VERSION,
     Attempt,
+    Basis,
     Decision,
     Fence,
+    Learned,
     Mark,
+    NewerLogError,
     SnapshotPiece,
     SnapshotReader,
     SnapshotWriter,
@@ -39,6 +43,7 @@ ENTRIES = [
     Fence("host:1", 5),
     Decision(1, 2, 2, -1, "alerts", 3, 4, 5, 6, 7, {"type": "opened", "list": [1, {"a": None}]}),
     Mark(1, -1, 5, 9),
+    Basis(1, -1, 5, 9, {"roster": "roster@3"}, Learned(2, 9, 4, {"roster": "roster@3"})),
     Attempt(1, -1, 5, "alerts", 7, "ValueError('名')"),
     SnapshotPiece(1, 2, 3, 0, 1, "d", {"alerts": 5}, b"\n\x00{binary}\n"),
 ]
@@ -54,6 +59,31 @@ def test_an_entry_is_read_as_it_was_written(entry):
 def test_foreign_bytes_are_no_entry(value):
     """Whatever else lies in the topic is told from ours."""
     assert decode(value) is None
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: type(entry).__name__)
+def test_an_entry_of_before_versions_is_read_and_one_of_a_later_version_refused(entry):
+    """What says no version is of the first; what says one that nobody here knows is not ours to
+    judge, of whatever kind it is."""
+    head = b'{"v":%d,' % VERSION
+    value = encode(entry)
+    assert value.startswith(head)
+    assert decode(value.replace(head, b"{", 1)) == entry
+    later = value.replace(head, b'{"v":%d,' % (VERSION + 1), 1)
+    for unknown in (later, later.replace(b'"kind":"', b'"kind":"new-', 1)):
+        with pytest.raises(NewerLogError, match="start the newer program"):
+            decode(unknown)
+
+
+async def test_a_log_of_a_newer_program_is_not_taken_over():
+    """A worker that does not know what lies there leaves, instead of folding the half of it."""
+    clock = VirtualClock(1_000)
+    topics = MemoryTopics(clock, 1)
+    later = encode(ENTRIES[1]).replace(b'{"v":%d,' % VERSION, b'{"v":%d,' % (VERSION + 1), 1)
+    topics.append("decisions", None, encode(Fence("host:1", 5)), (), 0)
+    topics.append("decisions", None, later, (), 0)
+    with pytest.raises(NewerLogError):
+        await take_over(MemoryLog(topics), ToyCore(0), clock, 0)
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=6), st.data())

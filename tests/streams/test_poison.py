@@ -281,7 +281,7 @@ async def test_without_policy_and_roster_the_incident_opens_barely(ward):
 
     class NoPolicy:
         def __getattr__(self, name: str) -> Any:
-            if name in {"areas", "mode_of", "version", "keep_heads", "fix_s_max"}:
+            if name in {"areas", "mode_of", "version", "speed", "keep_heads", "fix_s_max"}:
                 return getattr(real, name)
             raise ZeroDivisionError(name)
 

@@ -111,6 +111,10 @@ class ToyCore:
             alerts[record["alert_id"]]["state"] = kind
         return tuple(_render(record, area, seq, alerts[record["alert_id"]], epoch))
 
+    def basis(self) -> Mapping[str, str]:
+        """The toy knows nothing of the world."""
+        return {}
+
     def next_due_ms(self) -> int | None:
         """The earliest open deadline."""
         while self.due_heap and not self._is_open(self.due_heap[0][1]):

@@ -56,7 +56,7 @@ def explain(
     one. Exit status 1 where nothing is called so.
     """
     servers = servers_of(bootstrap_servers, data_dir)
-    maps = _Maps(_roads_files(roads, data_dir), speed)
+    maps = _Maps(roads_files(roads, data_dir), speed)
     found, names = asyncio.run(_read(servers, load_topics(), wanted_id))
     for story in found:
         teller = Teller(lambda member_id: names.get(member_id, member_id), _zone(policy, story))
@@ -87,7 +87,7 @@ def _zone(policy: Path | None, story: Story) -> tzinfo:
     return UTC if area is None else ZoneInfo(area.timezone)
 
 
-def _roads_files(named: Path | None, data_dir: Path) -> list[Path]:
+def roads_files(named: Path | None, data_dir: Path) -> list[Path]:
     """Give the roads files at hand: the named one, the one that `xiaohe up` makes of a raw file
     in its data folder, and the project's own. Which was decided on its version says."""
     made = data_dir / "roads.geojson"
