@@ -17,23 +17,17 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace as revise
 from rpds import HashTrieMap
 
 from xiaohe.dispatch.alerts import REMEMBERED_MS
 from xiaohe.dispatch.evolve import put_incident, served_after
-from xiaohe.dispatch.state import AreaState, DutyWord, Incident, Order, SeenAlert
+from xiaohe.dispatch.state import AreaState, DutyWord, Incident, SeenAlert
 
 AREA: Final = "area"
 INCIDENT: Final = "incident"
 ALERT: Final = "alert"
 ACTION: Final = "action"
 DUTY: Final = "duty"
-
-FULL_WHY_MS: Final = 86_400_000
-"""So long after an incident has ended everything is known of why its orders were given. After
-that their records in the topics tell it: here it would be most of the memory, and most of what a
-take-over has to read."""
 
 WALKED_AT_ONCE: Final = 1_000
 """Rows walked through between two moments for something else: some milliseconds."""
@@ -66,11 +60,7 @@ def stale(state: AreaState, now_ms: int) -> Iterator[Stale | None]:
     since_ms = now_ms - REMEMBERED_MS
 
     def ended_long_ago(incident: Incident) -> bool:
-        if incident.is_live:
-            return False
-        last_ms = _last_ms(incident)
-        wordy = last_ms < now_ms - FULL_WHY_MS and _is_wordy(incident)
-        return wordy or last_ms < since_ms
+        return not incident.is_live and _last_ms(incident) < since_ms
 
     def held_until_then(word: DutyWord) -> bool:
         return word.until_ms is not None and word.until_ms < since_ms
@@ -121,13 +111,8 @@ def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaSt
     incident = state.incidents.get(incident_id)
     if incident is None or incident.is_live:
         return state
-    last_ms = _last_ms(incident)
-    if last_ms >= now_ms - REMEMBERED_MS:
-        if last_ms >= now_ms - FULL_WHY_MS or not _is_wordy(incident):
-            return state
-        orders = tuple(_terse(order) for order in incident.orders)
-        kept = state.incidents.insert(incident_id, revise(incident, orders=orders))
-        return replace(state, incidents=kept)
+    if _last_ms(incident) >= now_ms - REMEMBERED_MS:
+        return state
     order_incident, served_ms = state.order_incident, state.served_ms
     for order in incident.orders:
         order_incident = order_incident.remove(order.dispatch_id)
@@ -138,17 +123,6 @@ def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaSt
         order_incident=order_incident,
         served_ms=served_ms,
     )
-
-
-def _is_wordy(incident: Incident) -> bool:
-    return any(o.why is not None and len(o.why.candidates) > 1 for o in incident.orders)
-
-
-def _terse(order: Order) -> Order:
-    if order.why is None:
-        return order
-    went = tuple(c for c in order.why.candidates if c.member_id == order.member_id)
-    return revise(order, why=revise(order.why, candidates=went))
 
 
 def rows(states: Mapping[str, AreaState]) -> Iterator[bytes]:

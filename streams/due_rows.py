@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.inputs import WakeUp
 from xiaohe.streams.codec import encode_wakeup
 from xiaohe.streams.ports import WakeUpCall
@@ -49,6 +50,12 @@ class DueRows:
             heappop(heap)
         return heap[0] if heap else None
 
+    def give_again(self) -> None:
+        """Take none as given out."""
+        given, self._given = self._given, []
+        for row in given:
+            heappush(self._heap, row)
+
     def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
         """Give out those that are due and were not before, earliest first, as far as it is gone
         through."""
@@ -75,4 +82,4 @@ def wake_up_call(row: DueRow) -> WakeUpCall:
         area_id=row.area_id, incident_id=row.incident_id, deadline=row.name, due_ms=row.due_ms
     )
     key, value = encode_wakeup(wake_up)
-    return WakeUpCall(row.due_ms, key, value)
+    return WakeUpCall(row.due_ms, key, value, holds=row.name != RETRY)

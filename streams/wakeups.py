@@ -19,6 +19,10 @@ WRITES_MAX = 6
 """The worker leaves where a wake-up was written so often, over 30 s (half the shortest window), and
 never read. Time in which nothing could be written, because the broker was away, does not count."""
 
+UNDER_WAY_MAX = 64
+"""Wake-ups of a partition written and not taken, one batch of decisions: where more fall due than
+can be decided they wait here, and not, twice written, in the topic."""
+
 Identity = tuple[bytes, bytes]
 
 
@@ -33,6 +37,7 @@ class DeadlineStaysError(Exception):
 class _UnderWay(Struct):
     due_ms: int
     last_ms: int
+    holds: bool
     writes: int = 0
     come: bool = False
 
@@ -42,38 +47,44 @@ class Calls:
 
     def __init__(self) -> None:
         self._under_way: dict[Identity, _UnderWay] = {}
-        self._look_again_ms = 0
 
-    def to_write(self, due: Iterable[WakeUpCall], now_ms: int) -> list[WakeUpCall]:
-        """Those that are not under way, and those that must be repeated.
+    @property
+    def room(self) -> int:
+        """How many more may be written now."""
+        return max(0, UNDER_WAY_MAX - len(self._under_way))
+
+    def to_write(self, due: Iterable[WakeUpCall]) -> list[WakeUpCall]:
+        """Those that are not under way."""
+        return [call for call in due if (call.key, call.value) not in self._under_way]
+
+    def to_repeat(self, now_ms: int) -> list[WakeUpCall]:
+        """Those that were written a while ago and have not come.
 
         Raises
         ------
         WakeUpLostError
             where one has been written WRITES_MAX times and has not come.
         """
-        return [call for call in due if self._wanted(call, now_ms)]
-
-    def _wanted(self, call: WakeUpCall, now_ms: int) -> bool:
-        known = self._under_way.get((call.key, call.value))
-        if known is None:
-            return True
-        if known.come or now_ms - known.last_ms < REPEAT_MS:
-            return False
-        if known.writes >= WRITES_MAX:
-            raise WakeUpLostError(
-                f"the wake-up for the deadline at {call.due_ms} was written {known.writes} times "
-                f"within {WRITES_MAX * REPEAT_MS / 1000:.0f} s or more and has not been read: is "
-                "the wakeups topic readable?"
-            )
-        return True
+        silent = [
+            (identity, known)
+            for identity, known in self._under_way.items()
+            if not known.come and now_ms - known.last_ms >= REPEAT_MS
+        ]
+        for _, known in silent:
+            if known.writes >= WRITES_MAX:
+                raise WakeUpLostError(
+                    f"the wake-up for the deadline at {known.due_ms} was written {known.writes} "
+                    f"times within {WRITES_MAX * REPEAT_MS / 1000:.0f} s or more and has not been "
+                    "read: is the wakeups topic readable?"
+                )
+        return [WakeUpCall(known.due_ms, *identity, known.holds) for identity, known in silent]
 
     def written(self, calls: Iterable[WakeUpCall], now_ms: int) -> None:
         """These are in the log now: ``now_ms`` is when that was acknowledged."""
         for call in calls:
             known = self._under_way.get((call.key, call.value))
             if known is None:
-                known = _UnderWay(call.due_ms, now_ms)
+                known = _UnderWay(call.due_ms, now_ms, call.holds)
                 self._under_way[call.key, call.value] = known
             known.last_ms = now_ms
             known.writes += 1
@@ -83,14 +94,6 @@ class Calls:
         known = self._under_way.get(_identity(raw))
         if known is not None:
             known.come = True
-
-    def look_again(self, now_ms: int) -> bool:
-        """Whether it is time to look at all that are due, and not only at those newly due: they
-        are written again where they do not come, and a lane that begins knows of none."""
-        if now_ms < self._look_again_ms:
-            return False
-        self._look_again_ms = now_ms + REPEAT_MS
-        return True
 
     def taken(self, raw: Raw, *, still_due: bool) -> None:
         """A wake-up has been decided.
@@ -112,7 +115,8 @@ def publication(call: WakeUpCall, partition: int) -> Publication:
         stage=0,
         key=call.key,
         value=call.value,
-        headers=((DUE_HEADER, str(call.due_ms).encode()),),
+        # Without it, its place is that of its receipt: behind whatever came in before.
+        headers=((DUE_HEADER, str(call.due_ms).encode()),) if call.holds else (),
         partition=partition,
     )
 

@@ -121,6 +121,10 @@ class ToyCore:
             heapq.heappop(self.due_heap)
         return self.due_heap[0][0] if self.due_heap else None
 
+    def next_hold_ms(self) -> int | None:
+        """Every deadline of the toy is waited for."""
+        return self.next_due_ms()
+
     def _is_open(self, alert_id: str) -> bool:
         return self.state["alerts"].get(alert_id, {}).get("state") == "open"
 
@@ -133,7 +137,7 @@ class ToyCore:
         )
         return [self._call(due_ms, alert_id) for due_ms, alert_id in found]
 
-    def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
+    def newly_due(self, now_ms: int, *, again: bool = False) -> Iterator[WakeUpCall]:
         """The toy gives all of them again."""
         return iter(self.due(now_ms))
 
