@@ -36,7 +36,7 @@ from xiaohe.streams.ports import (
     Raw,
     WakeUpCall,
 )
-from xiaohe.streams.wakeups import LOST_MS, REPEAT_MS, Calls, WakeUpLostError
+from xiaohe.streams.wakeups import REPEAT_MS, WRITES_MAX, Calls, WakeUpLostError
 
 ALERTS = "alerts"
 STEPS = settings(
@@ -344,7 +344,7 @@ class AnyCalls(RuleBasedStateMachine):
         super().__init__()
         self.calls = Calls()
         self.now_ms = 0
-        self.first_ms: dict[bytes, int] = {}
+        self.writes: dict[bytes, int] = {}
         self.last_ms: dict[bytes, int] = {}
         self.come: set[bytes] = set()
 
@@ -354,32 +354,45 @@ class AnyCalls(RuleBasedStateMachine):
     def _raw(self, key: bytes) -> Raw:
         return Raw(WAKEUPS, 0, 0, 5, key, b"{}")
 
-    @rule(ms=st.sampled_from([1, 1_000, REPEAT_MS - 1, REPEAT_MS, LOST_MS]))
+    def _write(self, calls: list[WakeUpCall]) -> None:
+        self.calls.written(calls, self.now_ms)
+        for call in calls:
+            self.writes[call.key] = self.writes.get(call.key, 0) + 1
+            self.last_ms[call.key] = self.now_ms
+
+    @rule(ms=st.sampled_from([1, 1_000, REPEAT_MS - 1, REPEAT_MS, 10 * REPEAT_MS]))
     def time_passes(self, ms: int) -> None:
         """And nothing else."""
         self.now_ms += ms
 
     @rule(key=keys)
     def a_deadline_is_due(self, key: bytes) -> None:
-        """Written once while it is under way, again when it does not come, and not for ever."""
-        known = key in self.first_ms
-        repeat = known and key not in self.come and self.now_ms - self.last_ms[key] >= REPEAT_MS
-        if repeat and self.now_ms - self.first_ms[key] >= LOST_MS:
+        """Written once while it is under way."""
+        wanted = self.calls.to_write([self._call(key)])
+        assert bool(wanted) == (key not in self.writes)
+        self._write(wanted)
+
+    @rule()
+    def the_lane_turns(self) -> None:
+        """What does not come is written again, and not for ever."""
+        silent = {
+            key
+            for key in self.writes
+            if key not in self.come and self.now_ms - self.last_ms[key] >= REPEAT_MS
+        }
+        if any(self.writes[key] >= WRITES_MAX for key in silent):
             with pytest.raises(WakeUpLostError):
-                self.calls.to_write([self._call(key)], self.now_ms)
+                self.calls.to_repeat(self.now_ms)
             return
-        wanted = self.calls.to_write([self._call(key)], self.now_ms)
-        assert bool(wanted) == (not known or repeat)
-        self.calls.written(wanted, self.now_ms)
-        if wanted:
-            self.first_ms.setdefault(key, self.now_ms)
-            self.last_ms[key] = self.now_ms
+        wanted = self.calls.to_repeat(self.now_ms)
+        assert {call.key for call in wanted} == silent
+        self._write(wanted)
 
     @rule(key=keys)
     def it_comes(self, key: bytes) -> None:
         """One that was written is read; or a stranger's."""
         self.calls.come(self._raw(key))
-        if key in self.first_ms:
+        if key in self.writes:
             self.come.add(key)
 
     @rule(key=keys)
@@ -387,7 +400,7 @@ class AnyCalls(RuleBasedStateMachine):
         """And the core has closed its deadline."""
         self.calls.taken(self._raw(key), still_due=False)
         self.come.discard(key)
-        self.first_ms.pop(key, None)
+        self.writes.pop(key, None)
 
 
 class AnyLane(RuleBasedStateMachine):
