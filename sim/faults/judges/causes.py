@@ -12,7 +12,7 @@ from xiaohe.sim.faults.evidence import Place, Violation
 from xiaohe.sim.faults.judges.log_reading import Counted, LogReading
 from xiaohe.sim.faults.judges.reading import DECIDING, Reading
 from xiaohe.streams.inbox import CLOCK_SKEW_MS_MAX
-from xiaohe.streams.ports import POSITIONS, WAKEUPS, Raw
+from xiaohe.streams.ports import ALERTS, POSITIONS, WAKEUPS, Raw
 from xiaohe.streams.step_record import FIRST_RECEIPT, FORWARDING_MS_MAX
 
 RETRY: Final = "retry"
@@ -140,9 +140,15 @@ def deadlines_wait_for_what_was_received(reading: Reading) -> Iterator[Violation
 
 
 def records_wait_for_earlier_deadlines(reading: Reading) -> Iterator[Violation]:
-    """What was received after a deadline is decided after it; an alert does not wait for long."""
+    """What was received after a deadline is decided after it; an alert alone goes ahead.
+
+    An alert waits here no longer than ``streams/lane.py`` says (ALERT_WAITS_MS_MAX); how long it
+    has waited is not in the log.
+    """
     for partition, folded in reading.folded.items():
         for each, due_ms in folded.hasty:
+            if each.topic == ALERTS:
+                continue
             told = (
                 f"was decided while a deadline was open that fell due {each.received_ms - due_ms}"
             )

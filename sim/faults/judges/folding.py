@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 RULE = "S7"
 
-GO_FIRST = frozenset({WAKEUPS, "alerts"})
-"""What does not wait for a deadline: that itself, and alerts that have waited long enough."""
-
 
 @dataclass
 class Folded:
@@ -32,8 +29,7 @@ class Folded:
     engine : the engine after the last decision that counts.
     published : what each decision publishes, with the decision.
     fault : why the log could not be folded to its end, or None.
-    hasty : decisions of inputs that were received after a deadline that was still open, alerts
-        apart.
+    hasty : decisions of inputs that were received after a deadline that was still open.
     """
 
     engine: AreaEngine
@@ -47,7 +43,7 @@ def fold_log(log: LogReading, shared: Shared) -> Folded:
     folded = Folded(AreaEngine(log.partition, shared))
     for each in log.counted:
         due_ms = folded.engine.next_due_ms()
-        if each.topic not in GO_FIRST and due_ms is not None and each.received_ms > due_ms:
+        if each.topic != WAKEUPS and due_ms is not None and each.received_ms > due_ms:
             folded.hasty.append((each, due_ms))
         try:
             folded.published.append((each, folded.engine.fold(each.record, each.epoch)))

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from xiaohe.sim.faults.evidence import Violation
+from xiaohe.sim.faults.evidence import Place, Violation
 from xiaohe.sim.faults.judges.log_reading import Counted
 from xiaohe.sim.faults.judges.reading import Reading
 from xiaohe.streams.ports import POSITIONS, Raw
@@ -55,7 +55,14 @@ def candidates_are_where_they_were(reading: Reading) -> Iterator[Violation]:
         orders = [each for each in log.counted if any(f.get("type") in ORDERED for f in each.facts)]
         if not orders:
             continue
-        seen = _fixes(reading.evidence.topics.read(POSITIONS, partition))
+        spoilt = reading.evidence.poison | reading.evidence.stumbling
+        seen = _fixes(
+            [
+                raw
+                for raw in reading.evidence.topics.read(POSITIONS, partition)
+                if Place(POSITIONS, partition, raw.offset) not in spoilt
+            ]
+        )
         for each in orders:
             for fact in each.facts:
                 if fact.get("type") in ORDERED and fact["why"].get("rule") != "operator":

@@ -119,7 +119,7 @@ def test_a_torn_batch_is_written_in_two_halves_in_order() -> None:
     assert [each.offset for each in appended] == list(range(20))
     assert [raw.value for raw in wire.topics.read(DECISIONS, 0)] == records
     assert wire.plan.injected[Kind.TORN_BATCH] == 1
-    assert wire.gaps == ["appending", "appended"]
+    assert wire.gaps == ["appending", "torn", "appended"]
 
 
 def test_a_fence_names_the_simulated_worker() -> None:
