@@ -2,8 +2,7 @@
 
 A snapshot is a list of rows, one JSON array a line, in a fixed order: the same state gives the
 same bytes. What follows from other rows is not written. What is older than the topics' retention
-is dropped before (``pruned``), for nothing can refer to it any more, and of orders that ended
-long ago only the one who went is kept of all who were looked at.
+is dropped before (``pruned``), for nothing can refer to it any more.
 
 A state is never changed in place, so it may be written while decisions go on. Whatever walks
 through a whole state here says None now and then: whoever has something else to do does it then.
@@ -86,7 +85,7 @@ def without(state: AreaState, row: Stale, now_ms: int) -> AreaState:
     since_ms = now_ms - REMEMBERED_MS
     kind, key = row
     if kind == INCIDENT:
-        return _without_incident(state, key, now_ms)
+        return _without_incident(state, key, since_ms)
     if kind == ALERT:
         seen = state.alerts.get(key)
         if seen is None or seen.received_ms >= since_ms or seen.incident_id in state.incidents:
@@ -107,11 +106,9 @@ def without(state: AreaState, row: Stale, now_ms: int) -> AreaState:
     return replace(state, duty=state.duty.remove(key), devices=devices)
 
 
-def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaState:
+def _without_incident(state: AreaState, incident_id: str, since_ms: int) -> AreaState:
     incident = state.incidents.get(incident_id)
-    if incident is None or incident.is_live:
-        return state
-    if _last_ms(incident) >= now_ms - REMEMBERED_MS:
+    if incident is None or incident.is_live or _last_ms(incident) >= since_ms:
         return state
     order_incident, served_ms = state.order_incident, state.served_ms
     for order in incident.orders:

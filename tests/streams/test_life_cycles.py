@@ -36,7 +36,7 @@ from xiaohe.streams.ports import (
     Raw,
     WakeUpCall,
 )
-from xiaohe.streams.wakeups import REPEAT_MS, WRITES_MAX, Calls, WakeUpLostError
+from xiaohe.streams.wakeups import REPEAT_MS, UNDER_WAY_MAX, WRITES_MAX, Calls, WakeUpLostError
 
 ALERTS = "alerts"
 STEPS = settings(
@@ -387,6 +387,11 @@ class AnyCalls(RuleBasedStateMachine):
         wanted = self.calls.to_repeat(self.now_ms)
         assert {call.key for call in wanted} == silent
         self._write(wanted)
+
+    @invariant()
+    def there_is_room_for_what_is_not_under_way(self) -> None:
+        """Up to the limit."""
+        assert self.calls.room == UNDER_WAY_MAX - len(self.writes)
 
     @rule(key=keys)
     def it_comes(self, key: bytes) -> None:
