@@ -42,7 +42,7 @@ def fold_log(log: LogReading, shared: Shared) -> Folded:
     """Fold all that counts, from the beginning."""
     folded = Folded(AreaEngine(log.partition, shared))
     for each in log.counted:
-        due_ms = folded.engine.next_due_ms()
+        due_ms = folded.engine.next_hold_ms()
         if each.topic != WAKEUPS and due_ms is not None and each.received_ms > due_ms:
             folded.hasty.append((each, due_ms))
         try:
