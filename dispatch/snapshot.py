@@ -280,7 +280,9 @@ def _with_row(
 
 def _check_bound(state: AreaState, incident: Incident) -> None:
     bound = [order.member_id for order in incident.orders if order.is_open]
-    if incident.incident_id in state.incidents:
-        raise msgspec.ValidationError("an incident is there twice")
+    if incident.incident_id in state.incidents or any(
+        order.dispatch_id in state.order_incident for order in incident.orders
+    ):
+        raise msgspec.ValidationError("an incident or an order is there twice")
     if len(set(bound)) < len(bound) or any(member_id in state.holding for member_id in bound):
         raise msgspec.ValidationError("a member has one open order at most")

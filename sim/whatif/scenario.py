@@ -100,12 +100,13 @@ def read_scenarios(path: Path) -> tuple[Scenario, ...]:
         raise ScenarioError(f"{path}: it must list scenarios: [{{name: …, members: 45}}, …]")
     scenarios = []
     for n, each in enumerate(listed):
-        if not isinstance(each, dict) or not isinstance(each.get("name"), str):
+        name = each.get("name") if isinstance(each, dict) else None
+        if not isinstance(name, str) or not name.strip():
             raise ScenarioError(f"{path}: scenario {n + 1} needs a name")
         given = {key: value for key, value in each.items() if key != "name"}
         if isinstance(given.get("mode"), str):
             given["mode"] = {EVERYBODY: given["mode"]}
-        scenarios.append(_scenario(each["name"], given, path.parent))
+        scenarios.append(_scenario(name, given, path.parent))
     return tuple(scenarios)
 
 

@@ -37,6 +37,15 @@ FOUND = [
         "snapshot_rows",
         ROWS % (INCIDENT.replace(b"%s", b"i"), INCIDENT.replace(b"%s", b"j")),
     ),
+    (
+        "snapshot_rows",
+        ROWS
+        % (
+            INCIDENT.replace(b"%s", b"i"),
+            INCIDENT.replace(b"%s", b"j", 1).replace(b"%s", b"i").replace(b"m1", b"m2"),
+        ),
+    ),
+    ("scenarios", b'f- {name: "", members: 4}'),
     ("headers", b"due_ms\t" + b"9" * 5000),
     ("headers", b"due_ms"),
     ("positions", b"\x00" + FIX % b"-1e-20"),
