@@ -38,7 +38,9 @@ def wake(draft: Draft, wake_up: WakeUp) -> None:
     if incident is None:
         return
     row_ms = incident.due_ms(wake_up.deadline)
-    early_retry = wake_up.deadline == RETRY and row_ms is not None
+    # Decided again at once, for the roster has changed: since then, and not in a year to come.
+    is_time = incident.received_ms <= wake_up.due_ms <= draft.stamp.at_ms
+    early_retry = wake_up.deadline == RETRY and row_ms is not None and is_time
     if row_ms != wake_up.due_ms and not early_retry:
         return
     name, dispatch_id = split(wake_up.deadline)

@@ -47,6 +47,16 @@ def test_a_wake_up_for_an_incident_that_is_gone_is_nothing() -> None:
     assert town.wake(wake_up(town, "accept", NOON_MS, "inc-gone")).facts == ()
 
 
+@pytest.mark.parametrize("due_ms", [-(2**62), 0, NOON_MS - 1, NOON_MS + 999_999, 2**62])
+def test_a_retry_of_another_time_is_nothing(due_ms: int) -> None:
+    """A foreign hand's note of before the incident, or of a time that has not come, is no reason
+    to decide again; times that no calendar has would end the worker when they are told."""
+    town = Town("member at shift\nm1 b none")
+    town.alert(at="a")
+    assert town.incident().due_ms(RETRY) is not None
+    assert town.wake(wake_up(town, RETRY, due_ms)).facts == ()
+
+
 def test_a_retry_may_come_early() -> None:
     """The roster has changed: what waits is decided again before its ten seconds are over."""
     town = Town("member at shift\nm1 b none")

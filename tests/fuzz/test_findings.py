@@ -46,6 +46,13 @@ FOUND = [
         ),
     ),
     ("scenarios", b'f- {name: "", members: 4}'),
+    (
+        "stories",
+        bytes.fromhex(
+            "a8928c8b8a898885838281807f7e7d7b7a7978777675746f1514131211100f0e0d0c0b0af8fc421f"
+            "f23d68688ae13918866a728fbdc209080706050403f9f8f7f6f5ecebeae9e8d7d6d5d416fb"
+        ),
+    ),
     ("headers", b"due_ms\t" + b"9" * 5000),
     ("headers", b"due_ms"),
     ("positions", b"\x00" + FIX % b"-1e-20"),
