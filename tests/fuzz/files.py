@@ -225,7 +225,7 @@ def scenarios(data: bytes) -> bool:
     for scenario in found:
         assert scenario.name
         assert judge.is_number(scenario.rate)
-        assert 0 < scenario.rate <= 100
+        assert 0 <= scenario.rate <= 100
         assert scenario.members is None or scenario.members > 0
     return True
 
