@@ -1,7 +1,8 @@
 """``xiaohe verify``: reads only the topics, and says whether they keep what the contract promises.
 
 Alerts in = decided + dead-lettered, no order twice or missing, sequences unbroken, the views up
-to date, nothing forgotten. Plain readers without a group; nothing is written anywhere. The
+to date, nothing forgotten; no two records about an order contradict each other, and no input was
+decided upon twice. Plain readers without a group; nothing is written anywhere. The
 checks are in ``xiaohe.audit`` and share no code with the engine.
 """
 
@@ -13,6 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from xiaohe.audit.decision_log import DecisionLogs
 from xiaohe.audit.ledger import FORGOTTEN_S, Ledger
 from xiaohe.audit.records import Finding, Kind, Record
 from xiaohe.output import note, say, say_json
@@ -43,6 +45,7 @@ LABELS: Final[Mapping[Kind, str]] = {
     "missing_orders": "orders decided and not published",
     "stale_views": "incidents whose view is not up to date",
     "malformed_outputs": "outputs not as the contract says",
+    "contradictory": "orders or decisions that contradict each other",
 }
 
 
@@ -63,6 +66,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     missing_orders: int
     stale_views: int
     malformed_outputs: int
+    contradictory: int
     incidents: int
     dead_letters: dict[str, int]
     sent_again: int
@@ -200,6 +204,7 @@ class _Reading:
         order_ends = await self._ends(topics.dispatches)
         event_ends = await self._ends(topics.incident_events)
         letter_ends = await self._ends(topics.dead_letters)
+        decision_ends = await self._ends(topics.decisions)
         ledger = Ledger(
             topics.alerts.name,
             topics.area_partitions,
@@ -215,6 +220,9 @@ class _Reading:
         for ends in (event_ends, order_ends, view_ends, letter_ends):
             await self._read(ends, takes)
         await self._read(alert_ends, {topics.alerts.name: ledger.alert})
+        trimmed = await self._trimmed_before(decision_ends)
+        logs = DecisionLogs(ledger.report, trimmed)
+        await self._read(decision_ends, {topics.decisions.name: logs.take})
         ledger.cut()
         await self._settle(ledger, takes)
         return account_of(ledger)

@@ -393,9 +393,27 @@ class TestOrders:
         assert only(log.account()).kind == "duplicate_orders"
 
     def test_the_same_order_with_other_content_is_found(self, log: Log):
-        """A replay gives the same order; another member under the same id is two orders."""
+        """A replay gives the same order; another member under the same id is two orders, and a
+        contradiction."""
         log.again("dispatches", log.topics["dispatches"][0], member_id="m2")
-        assert only(log.account()).kind == "duplicate_orders"
+        account = log.account()
+        assert list(account.findings) == ["contradictory", "duplicate_orders"]
+        assert (account.contradictory, account.duplicate_orders) == (1, 1)
+
+    def test_a_replaced_worker_may_not_contradict_its_successor(self, log: Log):
+        """A phone may have acted upon the late record before it saw the new owner's."""
+        log.again("dispatches", log.topics["dispatches"][0], epoch=2, member_id="m9")
+        assert only(log.account()).kind == "contradictory"
+
+    def test_an_end_that_does_not_repeat_its_order_is_found(self, log: Log):
+        """Whoever hears only the end knows all that the order said."""
+        log.ordered("i1-2", "m2")
+        log.of_order("member.declined", "i1-2", "m2")
+        log.dispatch("ended", "i1-2", "m2", end="declined", ended_at=at(9), eta_s=4)
+        log.view("resolved")
+        assert only(log.account()) == Finding(
+            "contradictory", "i1-2", "its end does not repeat its order"
+        )
 
     def test_records_sent_twice_are_ignored(self, log: Log):
         """At a take-over the last decisions are published again, with the same ids."""

@@ -1,10 +1,10 @@
 """Incidents as their events tell them: who holds which order, and what has been overlooked."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from xiaohe.audit.records import Kind, seconds_of
+from xiaohe.audit.records import Report, seconds_of
 
 LIVE: Final = ("open", "dispatched", "accepted", "en_route", "on_scene")
 """States of an incident that goes on; each but the first is that of its furthest member."""
@@ -43,8 +43,6 @@ OVERDUE: Final[Mapping[str, str]] = {
     "backup.overdue": "backup",
 }
 """The window that each event tells as missed."""
-
-Report = Callable[[Kind, str, str], None]
 
 
 @dataclass(slots=True)

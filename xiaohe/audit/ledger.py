@@ -13,6 +13,7 @@ import orjson
 from xiaohe.audit.incidents import ORDER_EVENTS, Incidents, overlooked
 from xiaohe.audit.records import (
     AlertKey,
+    Copies,
     Fences,
     Finding,
     Kind,
@@ -63,7 +64,8 @@ class Ledger:
         self._counts: Counter[Kind] = Counter()
         self._fences = {t: Fences() for t in ("incident_events", "dispatches", "incidents")}
         self._sent = {t: Sent() for t in ("incident_events", "dispatches", "dead_letters")}
-        self.incidents = Incidents(self._report)
+        self._copies = Copies()
+        self.incidents = Incidents(self.report)
         self.as_of = 0.0
         self._decided_by: dict[Place, AlertKey] = {}
         self._named: set[AlertKey] = set()
@@ -119,6 +121,7 @@ class Ledger:
 
     def dispatch(self, record: Record) -> None:
         """Take a record of `dispatches`."""
+        self._compare(record)
         value = self._first("dispatches", record, "dispatch_id", "state")
         if value is None:
             return
@@ -131,12 +134,18 @@ class Ledger:
             other = self._shown_open.get(who)
             if other is not None:
                 what = f"{member_id} is ordered while {other} has not been shown as ended"
-                self._report("duplicate_orders", dispatch_id, what)
+                self.report("duplicate_orders", dispatch_id, what)
             self._shown_open[who] = dispatch_id
         elif self._shown_open.get(who) == dispatch_id:
             del self._shown_open[who]
         if self._shown_orders.get(f"{dispatch_id}:ordered", shown) != shown:
             self._malformed("dispatches", record, "an end that names another member or incident")
+
+    def _compare(self, record: Record) -> None:
+        value = _object(record.value)
+        wrong = None if value is None else self._copies.contradiction(value)
+        if value is not None and wrong is not None:
+            self.report("contradictory", str(value.get("dispatch_id")), wrong)
 
     def view(self, record: Record) -> None:
         """Take a record of `incidents`."""
@@ -168,7 +177,7 @@ class Ledger:
         if place in self._letters:
             self._lettered += 1
             if place in self._decided_by:
-                self._report("malformed_outputs", _name_of(place), "dead-lettered, and decided too")
+                self.report("malformed_outputs", _name_of(place), "dead-lettered, and decided too")
             return
         try:
             key, content = read_alert(record)
@@ -199,12 +208,12 @@ class Ledger:
         self._seq_at_cut = {each.incident_id: each.last_seq for each in self.incidents}
         self._orders_at_cut = dict(self._owed_orders)
         for shown in sorted(self._shown_orders.keys() - self._owed_orders.keys()):
-            self._report("malformed_outputs", shown, "is in dispatches and in no incident's events")
+            self.report("malformed_outputs", shown, "is in dispatches and in no incident's events")
         for incident_id, (last_seq, _) in self._views.items():
             known = self._seq_at_cut.get(incident_id, 0)
             if last_seq > known:
                 what = f"the view has seen event {last_seq}; the events end at {known}"
-                self._report("stale_views", incident_id, what)
+                self.report("stale_views", incident_id, what)
 
     @property
     def is_settled(self) -> bool:
@@ -317,11 +326,8 @@ class Ledger:
         missing = [name for name in CE_HEADERS if not record.headers.get(name)]
         if missing:
             self._malformed(topic, record, f"lacks the headers {', '.join(missing)}")
-        try:
-            value = orjson.loads(record.value or b"")
-        except orjson.JSONDecodeError:
-            value = None
-        if isinstance(value, dict):
+        value = _object(record.value)
+        if value is not None:
             return value
         self._malformed(topic, record, "is no JSON object")
         return None
@@ -340,17 +346,26 @@ class Ledger:
         if first is None:
             kind: Kind = "duplicate_orders" if topic == "dispatches" else "malformed_outputs"
             what = f"{topic}: sent twice, and each says something else"
-            self._report(kind, ce_id.decode(errors="replace"), what)
+            self.report(kind, ce_id.decode(errors="replace"), what)
         return first is True
 
     def _malformed(self, topic: str, record: Record, why: str) -> None:
-        self._report("malformed_outputs", f"{topic}:{record.partition}:{record.offset}", why)
+        self.report("malformed_outputs", f"{topic}:{record.partition}:{record.offset}", why)
 
-    def _report(self, kind: Kind, what: str, detail: str) -> None:
+    def report(self, kind: Kind, what: str, detail: str) -> None:
+        """Enter a finding."""
         self._counts[kind] += 1
         told = self._found.setdefault(kind, [])
         if len(told) < FINDINGS_MAX:
             told.append(Finding(kind, what, detail))
+
+
+def _object(raw: bytes | None) -> dict[str, Any] | None:
+    try:
+        value = orjson.loads(raw or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _name_of(place: Place) -> str:

@@ -1,6 +1,6 @@
 """Records as an audit sees them: read with few assumptions, sent twice or late and then ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
@@ -16,8 +16,12 @@ Kind = Literal[
     "missing_orders",
     "stale_views",
     "malformed_outputs",
+    "contradictory",
 ]
 """What may be wrong, by the name that its count has in the account."""
+
+Report = Callable[[Kind, str, str], None]
+"""Is told a finding: its kind, what it is about, and how so."""
 
 ALERT_FIELDS: Final = (
     *("source", "category", "occurred_at", "position", "road_id", "address", "priority", "text"),
@@ -110,6 +114,36 @@ class Sent:
             return True
         self.again += 1
         return False if known == content else None
+
+
+OF_THE_END: Final = frozenset({"state", "end", "ended_at"})
+"""What the record of an order's end says beyond the order, all of which it repeats."""
+
+
+class Copies:
+    """Whether all records about an order agree, those of replaced workers among them.
+
+    Whoever reads may have acted upon any copy before it knew that its writer had been replaced.
+    Apart from the epoch, all copies of a record say the same, and an order's end repeats the order.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[bytes, bytes] = {}
+
+    def contradiction(self, value: Mapping[str, object]) -> str | None:
+        """Give what is wrong with a record in view of those before it, or None."""
+        dispatch_id, state = value.get("dispatch_id"), value.get("state")
+        whole = {k: v for k, v in value.items() if k != "epoch"}
+        order = {k: v for k, v in whole.items() if k not in OF_THE_END}
+        if not self._agrees(f"{dispatch_id}:{state}", whole):
+            return f"two copies of its record as {state} differ"
+        if not self._agrees(f"{dispatch_id}", order):
+            return "its end does not repeat its order"
+        return None
+
+    def _agrees(self, name: str, said: Mapping[str, object]) -> bool:
+        content = digest(canonical(said))
+        return self._said.setdefault(digest(name.encode()), content) == content
 
 
 def read_alert(record: Record) -> tuple[AlertKey, bytes]:
