@@ -197,6 +197,7 @@ class _Ownership:
         self._on_failure = on_failure
         self._on_owned = on_owned
         self._owning: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
 
     def next_offsets(self) -> dict[tuple[str, int], int]:
         """Where to read on, by the topics' names."""
@@ -204,11 +205,17 @@ class _Ownership:
         return {(self._topic_of[key], p): offset for (key, p), offset in wanted.items()}
 
     async def own(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - a signal's arguments
-        """Awaited by Faust before the streams go on; given up when the next rebalance begins."""
+        """Awaited by Faust before the streams go on; given up when the next rebalance begins.
+
+        Faust tells of a rebalance from a task of its own, and so may tell of two in a row when
+        the second began before the first was told of: what the first began is let go of.
+        """
         try:
-            partitions = self._assigned()
-            self._owning = asyncio.create_task(self._lanes.own(partitions))
-            if not await _is_done(self._owning):
+            async with self._beginning:
+                await self.release()
+                owning = asyncio.create_task(self._lanes.own(self._assigned()))
+                self._owning = owning
+            if not await _is_done(owning):
                 return
         except Exception as error:
             self._on_failure(error)

@@ -13,12 +13,14 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from faust.types import TP
 
+from tests.streams.toy import ToyCore
 from xiaohe.broker import Broker
 from xiaohe.streams import app as app_module
 from xiaohe.streams.app import CoPartitioningError, WorkerSettings, build_app
 from xiaohe.streams.clocks import SystemClock
 from xiaohe.streams.consumer import FETCH_WAIT_MS, RECORDS_AT_ONCE, Commits, LogConsumer
 from xiaohe.streams.kafka_log import plain_reader
+from xiaohe.streams.lane import Flow
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.memory_log import MemoryLog, MemoryTopics
 from xiaohe.streams.ports import INPUTS
@@ -150,26 +152,51 @@ async def test_aiokafka_reads_no_partitions_as_all_of_them(broker: Broker, topic
 async def test_an_area_given_without_one_of_its_topics_ends_the_worker(app, engine_topics):
     """Co-partitioning is checked at every take-over."""
     failures: list[BaseException] = []
-    whole = {TP(name, 0) for name in names(engine_topics)}
-
-    class Assigned:
-        consumer = None
-        tps = whole
-
-        def assignment(self) -> set[TP]:
-            return self.tps
-
-    stub = Assigned()
-    stub.consumer = stub
-    by_name = {getattr(engine_topics, key).name: key for key in INPUTS}
-    log = MemoryLog(MemoryTopics(SystemClock(), PARTITIONS))
-    lanes = Lanes(lambda _p: None, log, SystemClock(), lambda _p: None, failures.append)
-    ownership = app_module._Ownership(stub, by_name, lanes, failures.append, lambda: None)
+    stub = Assigned(engine_topics)
+    ownership, _ = owner(stub, engine_topics, failures)
     assert ownership._assigned() == {0}
-    stub.tps = whole | {TP(engine_topics.alerts.name, 1)}
+    stub.tps |= {TP(engine_topics.alerts.name, 1)}
     with pytest.raises(CoPartitioningError, match="same number of partitions"):
         await ownership.own()
     assert isinstance(failures[0], CoPartitioningError)
+
+
+class Assigned:
+    """As much of Faust's app as ownership looks at: the first partition of every input topic."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.consumer = self
+        self.tps = {TP(name, 0) for name in names(topics)}
+
+    def assignment(self) -> set[TP]:
+        return self.tps
+
+
+def owner(
+    stub: Assigned, topics: Topics, failures: list[BaseException]
+) -> tuple[app_module._Ownership, Lanes]:
+    """An ownership of toy cores on topics in memory."""
+    by_name = {getattr(topics, key).name: key for key in INPUTS}
+    log = MemoryLog(MemoryTopics(SystemClock(), PARTITIONS))
+    flow = Flow(ack=lambda _event: None)
+    lanes = Lanes(ToyCore, log, SystemClock(), lambda _p: flow, failures.append)
+    return app_module._Ownership(stub, by_name, lanes, failures.append, lambda: None), lanes
+
+
+async def test_a_rebalance_told_of_late_ends_nobody(engine_topics):
+    """Faust tells of two rebalances in a row, or of both at once, where the second began before
+    the first was told of; the worker goes on with what it was given last."""
+    failures: list[BaseException] = []
+    stub = Assigned(engine_topics)
+    ownership, lanes = owner(stub, engine_topics, failures)
+    await ownership.own()
+    stub.tps |= {TP(name, 1) for name in names(engine_topics)}
+    await ownership.own()
+    assert [lane.partition for lane in lanes.lanes] == [0, 1]
+    await asyncio.gather(ownership.own(), ownership.own())
+    assert [lane.partition for lane in lanes.lanes] == [0, 1]
+    assert failures == []
+    await ownership.release()
 
 
 FAUST_NAMES = {
