@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from xiaohe.audit.records import Kind, Record, Report
+from xiaohe.audit.records import Record, Report
 
 NOBODY: Final = -1
 """The epoch of a log in which no fence stands yet."""
@@ -29,6 +29,7 @@ class _Log:
     damaged_epoch: int = NOBODY
     decided_next: dict[str, int] = field(default_factory=dict)
     decided_last: dict[str, tuple[int, int]] = field(default_factory=dict)
+    wakeups: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,9 @@ class DecisionLogs:
     """All partitions' logs, each fed in its order.
 
     Inputs of one topic are decided upon in their order, so that an input that was decided twice is
-    one that lies before the next that is awaited. ``positions`` are no such inputs: only an alarm
-    among them is decided upon. ``trimmed`` names the partitions whose beginning is gone.
+    one that lies before the next that is awaited. Wake-ups alone are taken in the order of their
+    deadlines, and one that was passed over is written again. ``positions`` are no such inputs: only
+    an alarm among them is decided upon. ``trimmed`` names the partitions whose beginning is gone.
 
     Attributes
     ----------
@@ -91,7 +93,9 @@ class DecisionLogs:
             return
         log.seq = entry["seq"]
         self.decisions += 1
-        if entry["topic"] != "positions":
+        if entry["topic"] == "wakeups":
+            self._woken(log, record, entry)
+        elif entry["topic"] != "positions":
             self._decided(log, record, entry)
 
     def _counts(self, log: _Log, record: Record, entry: Mapping[str, Any]) -> bool:
@@ -108,6 +112,14 @@ class DecisionLogs:
             what = f"decision {entry['seq']} follows decision {awaited - 1}"
             self._report("sequence_gaps", where, what)
         return True
+
+    def _woken(self, log: _Log, record: Record, entry: Mapping[str, Any]) -> None:
+        offset = entry["offset"]
+        if offset in log.wakeups:
+            what = f"decision {entry['seq']} is about it again"
+            self._report("contradictory", f"wakeups:{record.partition}:{offset}", what)
+        if not entry.get("more", False):
+            log.wakeups.add(offset)
 
     def _decided(self, log: _Log, record: Record, entry: Mapping[str, Any]) -> None:
         topic, offset, seq = entry["topic"], entry["offset"], entry["seq"]
