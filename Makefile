@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz soak clean
+.PHONY: help setup demo test check bench fuzz soak faults clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -39,6 +39,9 @@ fuzz: .venv/ready-dev ## the coverage-guided fuzzer on all that takes bytes from
 
 soak: .venv/ready ## an hour's load on everything real: does anything grow? (ARGS="--minutes 60")
 	$(BIN)/python -m xiaohe.soak --record docs/promises/soak.jsonl $(ARGS)
+
+faults: .venv/ready-dev ## workers and broker killed under load, and simulated seeds, into docs/promises/slices.jsonl: ARGS="--minutes 60"
+	@$(BIN)/python -m xiaohe.campaign $(ARGS)
 
 clean: ## remove what was made here (data in .xiaohe/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -169,6 +169,7 @@ class Assigned:
         self.tps = {TP(name, 0) for name in names(topics)}
 
     def assignment(self) -> set[TP]:
+        """What the group has given."""
         return self.tps
 
 

@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Coroutine
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
 from xiaohe.campaign import ledger
-from xiaohe.campaign.faults import KINDS, Kind
+from xiaohe.campaign.faults import KINDS, ROUND, Kind
 from xiaohe.campaign.seeds import NoSimulationError, Seeds, repeats
 from xiaohe.campaign.slices import Plan, run_slice
 from xiaohe.campaign.small_disk import as_root_of_its_own
@@ -70,7 +71,8 @@ def run(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     keep_kernels()
     if only != "seeds":
-        as_root_of_its_own(EVIDENCE / "try-mount")
+        with TemporaryDirectory() as folder:
+            as_root_of_its_own(Path(folder))
     rates = Rates(alerts_per_s, positions_per_s)
     campaign = _Campaign(minutes * 60, only, seed, kinds, rates, slice_s, ledger_file)
     try:
@@ -149,7 +151,8 @@ class _Campaign:
         seed, self._seed = self._seed, self._seed + 1
         seconds = max(SLICE_S_MIN, min(self._slice_s, self._left_s - AROUND_S))
         say(f"--- seed {seed}, faults for {seconds:.0f} s")
-        plan = Plan(seed, seconds=seconds, kinds=self._kinds, rates=self._rates)
+        one_round = {kind: count for kind, count in ROUND.items() if kind in self._kinds}
+        plan = Plan(seed, seconds=seconds, one_round=one_round, rates=self._rates)
         evidence = EVIDENCE / f"seed-{seed}"
         line = ledger.stamped(await run_slice(plan, _say_at(), self._ending, evidence))
         ledger.append(line, self._path)

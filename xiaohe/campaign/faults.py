@@ -1,6 +1,6 @@
 """The faults of a campaign, and the order in which a seed draws them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal, get_args
@@ -11,16 +11,17 @@ Kind = Literal[
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-ROUND: Final[tuple[tuple[Kind, int], ...]] = (
-    ("worker_kill", 10),
-    ("broker_kill", 1),
-    ("zombie", 2),
-    ("rebalance", 4),
-)
-"""A round has each of these so often, in an order that is drawn."""
+Round = Mapping[Kind, int]
+"""How often each kind comes before all are mixed anew."""
 
-SELDOM: Final[tuple[Kind, ...]] = ("disk_full", "restart_all")
-"""One of these is added to every round, in turn."""
+ROUND: Final[Round] = {
+    "worker_kill": 20,
+    "broker_kill": 2,
+    "zombie": 4,
+    "rebalance": 8,
+    "disk_full": 1,
+    "restart_all": 1,
+}
 
 PAUSE_S_MAX: Final = 1.5
 """A fault comes so soon after the one before has been recovered from."""
@@ -50,24 +51,22 @@ class Fault:
     replaced: bool
 
 
-def draw(seed: int, kinds: Collection[str] = KINDS) -> Iterator[Fault]:
-    """Give a seed's faults, without end; only of these kinds. The same seed gives the same."""
-    draw = Random(f"faults:{seed}")  # noqa: S311 - a campaign must be repeatable
+def draw(seed: int, one_round: Round = ROUND, at_once: float = AT_ONCE) -> Iterator[Fault]:
+    """Give a seed's faults, round after round without end; the same seed gives the same."""
+    assert any(one_round.values()), "a round has faults"
+    lots = Random(f"faults:{seed}")  # noqa: S311 - a campaign must be repeatable
     number = 0
-    for turn in range(seed, seed + 1_000_000):
-        kinds_of_round: list[Kind] = [kind for kind, count in ROUND for _ in range(count)]
-        kinds_of_round.append(SELDOM[turn % len(SELDOM)])
-        draw.shuffle(kinds_of_round)
-        for kind in kinds_of_round:
+    while True:
+        kinds = [kind for kind, count in one_round.items() for _ in range(count)]
+        lots.shuffle(kinds)
+        for kind in kinds:
             number += 1
-            fault = Fault(
+            yield Fault(
                 number=number,
                 kind=kind,
-                pick=draw.random(),
-                lot=draw.random(),
-                pause_s=PAUSE_S_MAX * draw.random(),
-                waits=draw.random() >= AT_ONCE,
-                replaced=draw.random() < REPLACED,
+                pick=lots.random(),
+                lot=lots.random(),
+                pause_s=PAUSE_S_MAX * lots.random(),
+                waits=lots.random() >= at_once,
+                replaced=lots.random() < REPLACED,
             )
-            if kind in kinds:
-                yield fault

@@ -1,18 +1,22 @@
 """One slice of the campaign: a station, faults drawn from a seed, rest, verdict, a ledger line."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from xiaohe.campaign.faults import KINDS, draw
+import psutil
+
+from xiaohe.campaign.faults import AT_ONCE, ROUND, Round, draw
 from xiaohe.campaign.figures import spread
 from xiaohe.campaign.judging import Verdict, judge, keep_evidence
-from xiaohe.campaign.station import Station
+from xiaohe.campaign.small_disk import unmount
+from xiaohe.campaign.station import DISK, Station
 from xiaohe.campaign.strikes import Strikes
 from xiaohe.campaign.town import USUAL, Rates, Town
 
@@ -25,6 +29,9 @@ AT_REST_S: Final = 1.5
 
 LOOK_AGAIN_S: Final = 0.2
 
+FOLDER: Final = "xiaohe-campaign-"
+"""How the name of a slice's folder begins; the process id follows."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -33,8 +40,18 @@ class Plan:
     seed: int
     seconds: float | None = None
     faults: int | None = None
-    kinds: Collection[str] = KINDS
+    one_round: Round = field(default_factory=lambda: ROUND)
+    at_once: float = AT_ONCE
     rates: Rates = USUAL
+
+
+def sweep() -> None:
+    """Remove what campaigns left behind that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        pid = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            unmount(folder / DISK)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def run_slice(
@@ -45,7 +62,8 @@ async def run_slice(
     ``ending`` ends it early, in good order. Where something does not hold, the workers' logs and
     the topics' records are kept in ``evidence``. Raises BrokerUnavailable, NotReadyError.
     """
-    folder = Path(tempfile.mkdtemp(prefix="xiaohe-campaign-"))
+    await asyncio.to_thread(sweep)
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
     started_s = time.monotonic()
     try:
         async with Station(folder, plan.seed, plan.rates, say) as station:
@@ -70,7 +88,7 @@ async def run_slice(
 async def _faults(plan: Plan, strikes: Strikes, ending: asyncio.Event) -> None:
     deadline = time.monotonic() + plan.seconds if plan.seconds is not None else None
     over = asyncio.create_task(ending.wait())
-    for fault in draw(plan.seed, plan.kinds):
+    for fault in draw(plan.seed, plan.one_round, plan.at_once):
         enough = plan.faults is not None and fault.number > plan.faults
         late = deadline is not None and time.monotonic() > deadline
         if enough or late or ending.is_set() or strikes.stuck:
@@ -116,12 +134,12 @@ def _line(plan: Plan, station: Station, strikes: Strikes, verdict: Verdict) -> d
         "findings": [*strikes.stuck, *verdict.told],
         "verify": verdict.account,
         "rates": plan.rates._asdict(),
-        "kinds": sorted(plan.kinds),
+        "kinds": sorted(plan.one_round),
         "kafka": station.broker.kafka_version,
     }
 
 
 def _keep_logs(folder: Path, evidence: Path) -> None:
-    for log in (*folder.glob("*.log"), folder / "disk" / "broker" / "broker.log"):
+    for log in (*folder.glob("*.log"), folder / DISK / "broker" / "broker.log"):
         if log.is_file():
             shutil.copy(log, evidence / log.name)

@@ -46,8 +46,7 @@ class SmallDisk:
 
     def __exit__(self, *_: object) -> None:
         """Take it away."""
-        umount = shutil.which("umount") or "umount"
-        subprocess.run([umount, "-l", str(self.folder)], capture_output=True, check=False)  # noqa: S603 - umount
+        unmount(self.folder)
 
     def fill(self) -> None:
         """Take all the room that is left."""
@@ -67,6 +66,13 @@ def _write(number: int, data: bytes) -> None:
     written = os.write(number, data)
     if written < len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def unmount(folder: Path) -> None:
+    """Take a file system away from a folder, if there is one, and all that it holds."""
+    umount = shutil.which("umount")
+    if umount is not None and folder.is_mount():
+        subprocess.run([umount, "-l", str(folder)], capture_output=True, check=False)  # noqa: S603 - umount
 
 
 def can_mount(folder: Path) -> bool:

@@ -23,6 +23,9 @@ from xiaohe.topics import Topics, load_topics
 READY_S: Final = 90.0
 """Longest wait for all areas to be owned at the start, on a machine under load."""
 
+DISK: Final = "disk"
+"""Folder of the broker's file system, within a slice's."""
+
 LOOK_AGAIN_S: Final = 0.1
 
 BROKER_GONE_S: Final = 20.0
@@ -84,7 +87,7 @@ class Station:
 
     async def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        disk = SmallDisk(self.folder / "disk")
+        disk = SmallDisk(self.folder / DISK)
         try:
             self.disk = self._exit.enter_context(disk)
         except CannotMountError as why:
@@ -133,7 +136,7 @@ class Station:
     def _broker_started(self) -> Broker:
         if self._broker is not None and self._broker.alive:
             return self._broker
-        return Broker.start(self.folder / "disk" / "broker", bound_to_parent=True)
+        return Broker.start(self.folder / DISK / "broker", bound_to_parent=True)
 
     async def kill_broker(self) -> None:
         """SIGKILL; return when it is gone."""

@@ -101,17 +101,16 @@ class Strikes:
             self._say(f"  {fault.number} SIGCONT {slot.name} after {slept_s:.1f} s")
 
     async def _rebalance(self, fault: Fault) -> None:
-        """Somebody joins, or leaves in good order."""
+        """Somebody joins, or leaves in good order; the last two do not leave."""
         crew = self._crew
         free = [slot for slot in crew.slots if not slot.wanted]
-        here = crew.owning
-        leaves = not free or (len(crew.wanted) > WORKERS_LEAST and fault.lot < 1 / 2)
-        if leaves and len(here) < 2:  # noqa: PLR2004 - the last one does not leave
-            self._tell(fault, "nobody can leave", counted=False)
-        elif leaves:
-            await self._leave(fault, _picked(here, fault))
-        else:
+        may_leave = len(crew.wanted) > WORKERS_LEAST and len(crew.owning) > 1
+        if free and not (may_leave and fault.lot < 1 / 2):
             await self._join(fault, _picked(free, fault))
+            return
+        slot = await self._somebody(fault, besides=1)
+        if slot is not None:
+            await self._leave(fault, slot)
 
     async def _leave(self, fault: Fault, slot: Slot) -> None:
         since_ms, owned = time.time() * 1000, slot.owned

@@ -267,7 +267,8 @@ class Town:
             return
         dispatch_id = value["dispatch_id"]
         if value["state"] == "ended":
-            self._ended.add(dispatch_id)
+            if value.get("end") != "lapsed":  # who is late may still be the first to accept
+                self._ended.add(dispatch_id)
         elif dispatch_id not in self._heard:
             self._heard.add(dispatch_id)
             self.spawn(self._answer(value))
