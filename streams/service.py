@@ -7,7 +7,7 @@ never given an area that it could not decide for.
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.bad_input import BadInput
 from xiaohe.streams.codec import Gone, decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared, roster_letter
+from xiaohe.streams.kafka_log import broker_there
 from xiaohe.streams.ports import Core, Publication, Raw
 from xiaohe.streams.roads_watch import RoadsWatch
 from xiaohe.streams.roster_reader import RosterReader
@@ -187,22 +188,14 @@ class _ServiceWorker(Worker):
         self._tell(partitions, self.lanes.took_ms)
 
     async def run(self) -> BaseException | None:
-        """Read the roster, then work; see ``Worker.run``."""
-        reader = RosterReader(
-            self._settings.bootstrap_servers,
-            self._topics.roster.name,
-            self._service.on_roster,
-            self._end,
-        )
-        async with reader:
-            reading = asyncio.create_task(reader.ready())
-            ending = asyncio.create_task(self._ending.wait())
-            await asyncio.wait([reading, ending], return_when=asyncio.FIRST_COMPLETED)
-            ending.cancel()
-            if not reading.done():
-                reading.cancel()
+        """Find the broker, read the roster, then work; see ``Worker.run``."""
+        servers = self._settings.bootstrap_servers
+        if not await self._unless_ended(broker_there(servers)):
+            return self._reason
+        topic = self._topics.roster.name
+        async with RosterReader(servers, topic, self._service.on_roster, self._end) as reader:
+            if not await self._unless_ended(reader.ready()):
                 return self._reason
-            reading.result()
             self._service.roster_loaded()
             self._gate = reader.caught_up
             watch = self._service.roads_watch.run(self._service.network)
@@ -212,6 +205,18 @@ class _ServiceWorker(Worker):
                 return await super().run()
             finally:
                 watching.cancel()
+
+    async def _unless_ended(self, work: Coroutine[None, None, None]) -> bool:
+        """Do something before the work begins; False where the worker is to end meanwhile."""
+        doing, ending = asyncio.create_task(work), asyncio.create_task(self._ending.wait())
+        await asyncio.wait([doing, ending], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait([doing])
+            return False
+        doing.result()
+        return True
 
     def _watch_ended(self, watching: asyncio.Task[None]) -> None:
         """Leave where the map could not be put to use: that is a fault of ours."""

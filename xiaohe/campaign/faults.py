@@ -26,7 +26,7 @@ ROUND: Final[Round] = {
 PAUSE_S_MAX: Final = 1.5
 """A fault comes so soon after the one before has been recovered from."""
 
-AT_ONCE: Final = 0.2
+AT_ONCE: Final = 0.3
 """Share of the faults that come while the one before is being recovered from."""
 
 REPLACED: Final = 0.25

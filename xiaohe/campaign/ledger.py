@@ -168,6 +168,7 @@ def _seeds(lines: list[Line]) -> list[str]:
     count = sum(line["seeds"]["count"] for line in lines)
     rows = [
         ("seeds", count),
+        ("faults", sum(line["faults_injected"] for line in lines)),
         ("simulated hours", f"{sum(line['simulated_hours'] for line in lines):.0f}"),
         ("**violations**", f"**{sum(line['violations'] for line in lines)}**"),
         ("hours", f"{sum(line['seconds'] for line in lines) / 3600:.1f}"),

@@ -53,7 +53,8 @@ class Seeds:
             "violations": found["violations"],
             "first_bad_seed": found["first_bad_seed"],
             "simulated_hours": found["simulated_hours"],
-            "faults": found["faults_injected"],
+            "faults_injected": found["faults_injected"],
+            "faults": found.get("faults_by_kind", {}),
             "hash": found["hash"],
             "seconds": round(took_s),
         }

@@ -11,9 +11,10 @@ from xiaohe.campaign.faults import Fault
 from xiaohe.campaign.station import LOOK_AGAIN_S, Station
 from xiaohe.campaign.watch import Wait
 
-RECOVERED_S: Final = 60.0
-"""After so long without a decision an area is called stuck: half as long again as a worker gives
-itself before it leaves (``STUCK_S``)."""
+RECOVERED_S: Final = 120.0
+"""After so long without a decision an area is called stuck. What recoveries take is told, not
+judged; this is for what never comes, on a machine however busy: a worker gives itself 40 s before
+it leaves (``STUCK_S``), and the broker and the worker may take 20 s each to be there again."""
 
 SLEPT_S_MAX: Final = 2.0
 """A stopped worker is woken up to so long after others have taken over what it had."""
