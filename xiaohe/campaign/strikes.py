@@ -133,7 +133,7 @@ class Strikes:
         since_ms = time.time() * 1000
         self._tell(fault, "SIGKILL the broker")
         await self._station.kill_broker()
-        await self._station.start_broker()
+        await self._broker_again(fault, since_ms)
         await self._time(fault, self._everything(), since_ms, fenced=False)
 
     async def _restart_all(self, fault: Fault) -> None:
@@ -143,7 +143,7 @@ class Strikes:
         for slot in self._crew.running:
             self._crew.kill(slot)
         await self._station.kill_broker()
-        await self._station.start_broker()
+        await self._broker_again(fault, since_ms)
         await self._time(fault, self._everything(), since_ms, fenced=True)
 
     async def _disk_full(self, fault: Fault) -> None:
@@ -161,6 +161,11 @@ class Strikes:
         self._say(f"  {fault.number} there is room again, {died}")
         await self._station.start_broker()
         await self._time(fault, self._everything(), since_ms, fenced=False)
+
+    async def _broker_again(self, fault: Fault, since_ms: float) -> None:
+        await self._station.start_broker()
+        took_s = time.time() - since_ms / 1000
+        self._say(f"  {fault.number} the broker answers again after {took_s:.1f} s")
 
     # --- timing
 
