@@ -39,7 +39,8 @@ class NotReadyError(Exception):
 class Station:
     """One broker, its workers and its town; an asynchronous context manager.
 
-    ``disk`` is None where no small file system can be had: then its filling is left out.
+    ``disk`` is None where no small file system can be had: then its filling is left out. Who kills
+    the broker or starts it again has ``broker_turn``: one at a time.
     """
 
     def __init__(self, folder: Path, seed: int, rates: Rates, say: Callable[[str], None]) -> None:
@@ -51,7 +52,7 @@ class Station:
         self._say = say
         self._exit = AsyncExitStack()
         self._broker: Broker | None = None
-        self._broker_lock = asyncio.Lock()
+        self.broker_turn = asyncio.Lock()
         self.crew: Crew
         self.town: Town
         self.watch: Watch
@@ -124,14 +125,13 @@ class Station:
 
     async def start_broker(self) -> None:
         """Start it, on its folder and address, unless it runs."""
-        async with self._broker_lock:
-            starting = asyncio.create_task(asyncio.to_thread(self._broker_started))
-            try:
-                self._broker = await asyncio.shield(starting)
-            except asyncio.CancelledError:
-                with contextlib.suppress(Exception):
-                    self._broker = await starting
-                raise
+        starting = asyncio.create_task(asyncio.to_thread(self._broker_started))
+        try:
+            self._broker = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                self._broker = await starting
+            raise
 
     def _broker_started(self) -> Broker:
         if self._broker is not None and self._broker.alive:

@@ -130,42 +130,50 @@ class Strikes:
 
     async def _broker_kill(self, fault: Fault) -> None:
         """SIGKILL the broker and start it again."""
-        since_ms = time.time() * 1000
-        self._tell(fault, "SIGKILL the broker")
-        await self._station.kill_broker()
-        await self._broker_again(fault, since_ms)
+        async with self._station.broker_turn:
+            since_ms = await self._kill_broker(fault, "SIGKILL the broker", lambda: None)
         await self._time(fault, self._everything(), since_ms, fenced=False)
 
     async def _restart_all(self, fault: Fault) -> None:
         """SIGKILL the broker and every worker, and start all again."""
-        since_ms = time.time() * 1000
-        self._tell(fault, "SIGKILL everything")
+        async with self._station.broker_turn:
+            since_ms = await self._kill_broker(fault, "SIGKILL everything", self._kill_workers)
+        await self._time(fault, self._everything(), since_ms, fenced=True)
+
+    def _kill_workers(self) -> None:
         for slot in self._crew.running:
             self._crew.kill(slot)
-        await self._station.kill_broker()
-        await self._broker_again(fault, since_ms)
-        await self._time(fault, self._everything(), since_ms, fenced=True)
+
+    async def _kill_broker(self, fault: Fault, what: str, kill_more: Callable[[], None]) -> float:
+        """Kill it in one's turn, when it runs; give the time when that was."""
+        station = self._station
+        await station.start_broker()  # unless it runs
+        since_ms = time.time() * 1000
+        self._tell(fault, what)
+        kill_more()
+        await station.kill_broker()
+        await station.start_broker()
+        away_s = time.time() - since_ms / 1000
+        self._say(f"  {fault.number} the broker answers again after {away_s:.1f} s")
+        return since_ms
 
     async def _disk_full(self, fault: Fault) -> None:
         """Fill the broker's disk, give the room back, and start the broker where it died."""
-        disk = self._station.disk
+        station, disk = self._station, self._station.disk
         if disk is None:
             self._tell(fault, "no disk that could be filled", counted=False)
             return
-        self._tell(fault, "the broker's disk is filled")
-        await asyncio.to_thread(disk.fill)
-        await asyncio.sleep(FULL_S * (1 + fault.lot))
-        disk.free()
-        since_ms = time.time() * 1000
-        died = "and the broker died" if not self._station.broker.alive else "and the broker lives"
-        self._say(f"  {fault.number} there is room again, {died}")
-        await self._station.start_broker()
+        async with station.broker_turn:
+            await station.start_broker()
+            self._tell(fault, "the broker's disk is filled")
+            await asyncio.to_thread(disk.fill)
+            await asyncio.sleep(FULL_S * (1 + fault.lot))
+            disk.free()
+            since_ms = time.time() * 1000
+            what = "lives" if station.broker.alive else "died"
+            self._say(f"  {fault.number} there is room again, and the broker {what}")
+            await station.start_broker()
         await self._time(fault, self._everything(), since_ms, fenced=False)
-
-    async def _broker_again(self, fault: Fault, since_ms: float) -> None:
-        await self._station.start_broker()
-        took_s = time.time() - since_ms / 1000
-        self._say(f"  {fault.number} the broker answers again after {took_s:.1f} s")
 
     # --- timing
 
@@ -196,8 +204,10 @@ class Strikes:
         try:
             await asyncio.wait_for(wait.done.wait(), LOOK_AGAIN_S * 10)
         except TimeoutError:
-            if not self._station.broker.alive:
-                await self._station.start_broker()
+            station = self._station
+            if not station.broker.alive and not station.broker_turn.locked():
+                async with station.broker_turn:
+                    await station.start_broker()
 
     def _stuck(self, fault: Fault, what: str) -> None:
         line = f"fault {fault.number} ({fault.kind}): after {RECOVERED_S:.0f} s {what}"
