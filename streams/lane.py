@@ -303,7 +303,7 @@ class Lane:
         calls = self._calls.to_write(due, now_ms)
         if calls:
             await self._io.publish([publication(call, self.partition) for call in calls])
-            self._calls.written(calls, now_ms)
+            self._calls.written(calls, self._now())  # it may have waited for the broker
 
     def _backlog_reached(self, due_ms: int) -> bool:
         """Whether all that lay there at the take-over and was received by then has been taken."""

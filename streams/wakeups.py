@@ -15,8 +15,9 @@ from xiaohe.streams.ports import WAKEUPS, Publication, Raw, WakeUpCall
 REPEAT_MS = 5_000
 """After how long a wake-up that has not been read is written again: twice the slowest fetch."""
 
-LOST_MS = 30_000
-"""After how long the worker leaves because a wake-up was never read: half the shortest window."""
+WRITES_MAX = 6
+"""The worker leaves where a wake-up was written so often, over 30 s (half the shortest window), and
+never read. Time in which nothing could be written, because the broker was away, does not count."""
 
 Identity = tuple[bytes, bytes]
 
@@ -31,8 +32,8 @@ class DeadlineStaysError(Exception):
 
 class _UnderWay(Struct):
     due_ms: int
-    first_ms: int
     last_ms: int
+    writes: int = 0
     come: bool = False
 
 
@@ -49,7 +50,7 @@ class Calls:
         Raises
         ------
         WakeUpLostError
-            where one has been under way for LOST_MS and has not come.
+            where one has been written WRITES_MAX times and has not come.
         """
         return [call for call in due if self._wanted(call, now_ms)]
 
@@ -59,21 +60,23 @@ class Calls:
             return True
         if known.come or now_ms - known.last_ms < REPEAT_MS:
             return False
-        if now_ms - known.first_ms >= LOST_MS:
+        if known.writes >= WRITES_MAX:
             raise WakeUpLostError(
-                f"the wake-up for the deadline at {call.due_ms} was written {LOST_MS / 1000:.0f} s "
-                "ago and has not been read: is the wakeups topic readable?"
+                f"the wake-up for the deadline at {call.due_ms} was written {known.writes} times "
+                f"within {WRITES_MAX * REPEAT_MS / 1000:.0f} s or more and has not been read: is "
+                "the wakeups topic readable?"
             )
         return True
 
     def written(self, calls: Iterable[WakeUpCall], now_ms: int) -> None:
-        """These are in the log now."""
+        """These are in the log now: ``now_ms`` is when that was acknowledged."""
         for call in calls:
             known = self._under_way.get((call.key, call.value))
             if known is None:
-                known = _UnderWay(call.due_ms, now_ms, now_ms)
+                known = _UnderWay(call.due_ms, now_ms)
                 self._under_way[call.key, call.value] = known
             known.last_ms = now_ms
+            known.writes += 1
 
     def come(self, raw: Raw) -> None:
         """A wake-up has been read and waits to be taken."""
