@@ -10,7 +10,7 @@ import orjson
 PIECE_S: Final = 60.0
 """So long a piece should take: what a killed campaign loses."""
 
-SEEDS_FIRST: Final = 100
+SEEDS_FIRST: Final = 20
 """Seeds of the first piece, from which the pace is learned."""
 
 SEEDS_GROWTH: Final = 4
