@@ -18,16 +18,13 @@ SEED = 20261125
 
 SLICE: Round = {"worker_kill": 10, "broker_kill": 2, "zombie": 2, "rebalance": 4}
 
-AT_ONCE = 0.5
-"""Half of the faults come while the one before is being recovered from: harder, and quicker."""
-
 HANGS_S = 600
 """Far longer than a slice takes: a test that hangs ends."""
 
 
 async def slice_of(one_round: Round, evidence: Path) -> dict[str, Any]:
     """Run one round of faults; what the ledger would say of it."""
-    plan = Plan(SEED, faults=sum(one_round.values()), one_round=one_round, at_once=AT_ONCE)
+    plan = Plan(SEED, faults=sum(one_round.values()), one_round=one_round)
     return await run_slice(plan, say, asyncio.Event(), evidence)
 
 

@@ -24,7 +24,7 @@ from xiaohe.kernel_cache import keep_kernels
 from xiaohe.output import note, say
 from xiaohe.places import DATA_DIR
 
-SLICE_S: Final = 240.0
+SLICE_S: Final = 300.0
 """Faults of a slice last so long: what a killed campaign loses, and what verify has to read."""
 
 AROUND_S: Final = 25.0

@@ -26,8 +26,9 @@ ROUND: Final[Round] = {
 PAUSE_S_MAX: Final = 1.5
 """A fault comes so soon after the one before has been recovered from."""
 
-AT_ONCE: Final = 0.3
-"""Share of the faults that come while the one before is being recovered from."""
+AT_ONCE: Final = 0.5
+"""Share of the faults that come while the one before is being recovered from: harder, and twice as
+many in the same time. Their recoveries are counted apart."""
 
 REPLACED: Final = 0.25
 """Share of killed workers that are started again only after others have taken over."""
@@ -51,7 +52,7 @@ class Fault:
     replaced: bool
 
 
-def draw(seed: int, one_round: Round = ROUND, at_once: float = AT_ONCE) -> Iterator[Fault]:
+def draw(seed: int, one_round: Round = ROUND) -> Iterator[Fault]:
     """Give a seed's faults, round after round without end; the same seed gives the same."""
     assert any(one_round.values()), "a round has faults"
     lots = Random(f"faults:{seed}")  # noqa: S311 - a campaign must be repeatable
@@ -67,6 +68,6 @@ def draw(seed: int, one_round: Round = ROUND, at_once: float = AT_ONCE) -> Itera
                 pick=lots.random(),
                 lot=lots.random(),
                 pause_s=PAUSE_S_MAX * lots.random(),
-                waits=lots.random() >= at_once,
+                waits=lots.random() >= AT_ONCE,
                 replaced=lots.random() < REPLACED,
             )

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psutil
 
-from xiaohe.campaign.faults import AT_ONCE, ROUND, Round, draw
+from xiaohe.campaign.faults import ROUND, Round, draw
 from xiaohe.campaign.figures import spread
 from xiaohe.campaign.judging import Verdict, judge, keep_evidence
 from xiaohe.campaign.small_disk import unmount
@@ -41,7 +41,6 @@ class Plan:
     seconds: float | None = None
     faults: int | None = None
     one_round: Round = field(default_factory=lambda: ROUND)
-    at_once: float = AT_ONCE
     rates: Rates = USUAL
 
 
@@ -88,7 +87,7 @@ async def run_slice(
 async def _faults(plan: Plan, strikes: Strikes, ending: asyncio.Event) -> None:
     deadline = time.monotonic() + plan.seconds if plan.seconds is not None else None
     over = asyncio.create_task(ending.wait())
-    for fault in draw(plan.seed, plan.one_round, plan.at_once):
+    for fault in draw(plan.seed, plan.one_round):
         enough = plan.faults is not None and fault.number > plan.faults
         late = deadline is not None and time.monotonic() > deadline
         if enough or late or ending.is_set() or strikes.stuck:
