@@ -90,6 +90,14 @@ def test_slices_add_up(path: Path) -> None:
     assert "| `worker_kill` | 6 | 4.0 | 5.0 | 5.0 |" in text
 
 
+def test_a_slice_without_a_verdict_is_told(path: Path) -> None:
+    """What broke down is neither counted as held nor hidden, and its seed is not run again."""
+    ledger.append({"kind": "broken", "seed": 4, "why": "no broker"}, path)
+    lines = ledger.read(path)
+    assert rows(ledger.totals(lines))["slices that came to no verdict"] == "1"
+    assert ledger.next_seed(lines) == 5
+
+
 @pytest.mark.parametrize(
     ("seconds", "found"),
     [([], (0, None, None, None)), ([2.0], (1, 2.0, 2.0, 2.0)), (range(101), (101, 50, 99, 100))],

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, Literal
 
+from aiokafka.errors import KafkaError
 from cyclopts import App, Parameter
 
 from xiaohe.campaign import ledger
@@ -35,6 +36,9 @@ SLICE_S_MIN: Final = 20.0
 
 SEEDS_SHARE: Final = 0.25
 """Share of the time that goes to simulated seeds, where both are run."""
+
+BROKEN_MAX: Final = 3
+"""After so many slices in a row that came to no verdict the campaign ends."""
 
 EVIDENCE: Final = DATA_DIR / "campaign"
 
@@ -77,7 +81,13 @@ def run(
     campaign = _Campaign(minutes * 60, only, seed, kinds, rates, slice_s, ledger_file)
     try:
         return asyncio.run(campaign.run())
-    except (BrokerUnavailable, NotReadyError, ledger.LedgerError) as fault:
+    except (
+        BrokerUnavailable,
+        NotReadyError,
+        KafkaError,
+        TimeoutError,
+        ledger.LedgerError,
+    ) as fault:
         note(f"xiaohe.campaign: {fault}")
         return EXIT_DOES_NOT_HOLD
 
@@ -113,6 +123,7 @@ class _Campaign:
         self._seeds = Seeds(ledger.next_simulated(lines))
         self._simulates = only != "real"
         self._spent_s = {"real": 0.0, "seeds": 0.0}
+        self._broken = 0
         self._ending: asyncio.Event
 
     @property
@@ -154,7 +165,13 @@ class _Campaign:
         one_round = {kind: count for kind, count in ROUND.items() if kind in self._kinds}
         plan = Plan(seed, seconds=seconds, one_round=one_round, rates=self._rates)
         evidence = EVIDENCE / f"seed-{seed}"
-        line = ledger.stamped(await run_slice(plan, _say_at(), self._ending, evidence))
+        try:
+            found = await run_slice(plan, _say_at(), self._ending, evidence)
+        except (BrokerUnavailable, NotReadyError, KafkaError, TimeoutError) as fault:
+            self._broke_down(seed, fault)
+            return None
+        self._broken = 0
+        line = ledger.stamped(found)
         ledger.append(line, self._path)
         _show_real(line)
         if not line["holds"]:
@@ -166,6 +183,15 @@ class _Campaign:
                 f"--positions-per-s {self._rates.positions_per_s:g}"
             )
         return line
+
+    def _broke_down(self, seed: int, fault: Exception) -> None:
+        """Note a slice that came to no verdict; raise its fault when that goes on."""
+        self._broken += 1
+        why = f"{type(fault).__name__}: {fault}"
+        ledger.append(ledger.stamped({"kind": "broken", "seed": seed, "why": why}), self._path)
+        note(f"this slice came to no verdict: {why}")
+        if self._broken >= BROKEN_MAX:
+            raise fault
 
     async def _simulated(self) -> dict[str, Any] | None:
         try:

@@ -65,7 +65,7 @@ def _drop_torn_line(number: int, path: Path) -> None:
 
 def next_seed(lines: Iterable[Line]) -> int:
     """Give the seed of the next real slice."""
-    return 1 + max((line["seed"] for line in lines if line["kind"] == "real"), default=0)
+    return 1 + max((line["seed"] for line in lines if line["kind"] != "seeds"), default=0)
 
 
 def next_simulated(lines: Iterable[Line]) -> int:
@@ -121,7 +121,9 @@ def totals(lines: Iterable[Line]) -> str:
     lines = list(lines)
     real = [line for line in lines if line["kind"] == "real"]
     seeds = [line for line in lines if line["kind"] == "seeds"]
-    return "\n".join([*_real(real), "", *_recoveries(real), "", *_seeds(seeds)])
+    broken = len(lines) - len(real) - len(seeds)
+    told = [f"| slices that came to no verdict | {broken} |"] if broken else []
+    return "\n".join([*_real(real), *told, "", *_recoveries(real), "", *_seeds(seeds)])
 
 
 def _real(lines: list[Line]) -> list[str]:

@@ -17,6 +17,7 @@ from xiaohe.campaign.small_disk import CannotMountError, SmallDisk
 from xiaohe.campaign.town import Rates, Town
 from xiaohe.campaign.watch import Watch
 from xiaohe.cluster import apply
+from xiaohe.java import BrokerUnavailable
 from xiaohe.roster_file import publish
 from xiaohe.topics import Topics, load_topics
 
@@ -27,6 +28,9 @@ DISK: Final = "disk"
 """Folder of the broker's file system, within a slice's."""
 
 LOOK_AGAIN_S: Final = 0.1
+
+BROKER_STARTS: Final = 3
+"""How often a broker's start is tried."""
 
 BROKER_GONE_S: Final = 20.0
 """How soon a killed broker's process is gone."""
@@ -136,6 +140,9 @@ class Station:
     def _broker_started(self) -> Broker:
         if self._broker is not None and self._broker.alive:
             return self._broker
+        for _ in range(BROKER_STARTS - 1):
+            with contextlib.suppress(BrokerUnavailable):  # on a busy machine a start takes too long
+                return Broker.start(self.folder / DISK / "broker", bound_to_parent=True)
         return Broker.start(self.folder / DISK / "broker", bound_to_parent=True)
 
     async def kill_broker(self) -> None:
