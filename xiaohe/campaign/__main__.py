@@ -37,6 +37,9 @@ SLICE_S_MIN: Final = 20.0
 SEEDS_SHARE: Final = 0.25
 """Share of the time that goes to simulated seeds, where both are run."""
 
+OVERDUE_S: Final = 900.0
+"""A slice that takes so much longer than its faults, whatever the machine, hangs."""
+
 BROKEN_MAX: Final = 3
 """After so many slices in a row that came to no verdict the campaign ends."""
 
@@ -61,7 +64,8 @@ def run(
 ) -> int:
     """Go on with the campaign for some minutes; every slice adds a line to the ledger.
 
-    Ctrl-C ends it in good order: the slice under way comes to rest, is judged and written.
+    Ctrl-C ends it in good order: the slice under way comes to rest, is judged and written. A second
+    one ends it at once.
 
     Parameters
     ----------
@@ -81,6 +85,9 @@ def run(
     campaign = _Campaign(minutes * 60, only, seed, kinds, rates, slice_s, ledger_file)
     try:
         return asyncio.run(campaign.run())
+    except asyncio.CancelledError:
+        note("xiaohe.campaign: ended at once; the slice under way came to no verdict")
+        return EXIT_DOES_NOT_HOLD
     except (
         BrokerUnavailable,
         NotReadyError,
@@ -133,9 +140,16 @@ class _Campaign:
     async def run(self) -> int:
         """Run to the end; 1 as soon as something does not hold."""
         self._ending = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        loop, this = asyncio.get_running_loop(), asyncio.current_task()
+        assert this is not None
+
+        def end() -> None:
+            if self._ending.is_set():
+                this.cancel()  # asked for twice: at once, without a verdict
+            self._ending.set()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._ending.set)
+            loop.add_signal_handler(number, end)
         say(
             f"faults for {self._left_s / 60:.0f} min, load {self._rates.alerts_per_s:g} alerts/s "
             f"and {self._rates.positions_per_s:g} positions/s, ledger {self._path}"
@@ -166,7 +180,8 @@ class _Campaign:
         plan = Plan(seed, seconds=seconds, one_round=one_round, rates=self._rates)
         evidence = EVIDENCE / f"seed-{seed}"
         try:
-            found = await run_slice(plan, _say_at(), self._ending, evidence)
+            async with asyncio.timeout(seconds + OVERDUE_S):
+                found = await run_slice(plan, _say_at(), self._ending, evidence)
         except (BrokerUnavailable, NotReadyError, KafkaError, TimeoutError) as fault:
             self._broke_down(seed, fault)
             return None

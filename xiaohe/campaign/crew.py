@@ -88,6 +88,11 @@ class Crew:
         return [slot for slot in self.running if slot.owned]
 
     @property
+    def free(self) -> list[Slot]:
+        """Places that nobody has; one who is leaving still has it."""
+        return [slot for slot in self.slots if slot.keeping is None or slot.keeping.done()]
+
+    @property
     def wanted(self) -> list[Slot]:
         """Those that should run."""
         return [slot for slot in self.slots if slot.wanted]
@@ -101,7 +106,7 @@ class Crew:
 
     def start(self, slot: Slot) -> None:
         """Have a worker run from now on."""
-        assert not slot.wanted
+        assert slot in self.free
         slot.wanted = True
         slot.may_return.set()
         slot.took_over.clear()

@@ -104,7 +104,7 @@ class Strikes:
     async def _rebalance(self, fault: Fault) -> None:
         """Somebody joins, or leaves in good order; the last two do not leave."""
         crew = self._crew
-        free = [slot for slot in crew.slots if not slot.wanted]
+        free = crew.free
         may_leave = len(crew.wanted) > WORKERS_LEAST and len(crew.owning) > 1
         if free and not (may_leave and fault.lot < 1 / 2):
             await self._join(fault, _picked(free, fault))
