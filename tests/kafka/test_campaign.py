@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from xiaohe.broker import Broker
 from xiaohe.campaign.faults import Round
+from xiaohe.campaign.judging import keep_evidence
 from xiaohe.campaign.slices import Plan, run_slice
 from xiaohe.campaign.small_disk import can_mount
 from xiaohe.output import say
+from xiaohe.topics import Topics
 
 pytestmark = pytest.mark.kafka
 
@@ -56,3 +59,14 @@ async def test_a_full_disk_loses_nothing(broker: Broker, tmp_path: Path):
     line = await slice_of({"disk_full": 1}, tmp_path)
     nothing_is_wrong(line)
     assert line["faults"] == {"disk_full": 1}
+
+
+async def test_what_a_broken_slice_leaves_can_be_read(
+    broker: Broker, topics: Topics, tmp_path: Path
+):
+    """The topics' records as lines, whether there are any or not."""
+    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers) as producer:
+        await producer.send_and_wait(topics.alerts.name, b'{"alert_id":"a"}', b"quarter", 0)
+    await keep_evidence(broker.bootstrap_servers, topics, tmp_path)
+    (line,) = (tmp_path / f"{topics.alerts.name}.jsonl").read_text().splitlines()
+    assert '"value":{"alert_id":"a"}' in line

@@ -53,6 +53,12 @@ class Slot:
     keeping: asyncio.Task[None] | None = None
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.part is not None, f"{self.name} does not run"
+        return self.part.pid
+
+    @property
     def runs(self) -> bool:
         """Whether there is a process that is awake."""
         return self.part is not None and not self.asleep

@@ -138,6 +138,8 @@ class _Reading:
         there: set[tuple[str, str]] = set()
         ends = await self.reader.end_offsets(_partitions(self._topics.alerts))
         left = {at: end for at, end in ends.items() if end > 0}
+        if not left:  # a reader without partitions would wait for some
+            return [f"{area}: alert {alert} is gone" for area, alert in alerts_taken]
         self.reader.assign(list(left))
         await self.reader.seek_to_beginning(*left)
         async with asyncio.timeout(READ_S):
@@ -172,6 +174,8 @@ async def keep_evidence(bootstrap_servers: str, topics: Topics, folder: Path) ->
                       topics.dispatches, topics.incidents, topics.dead_letters):  # fmt: skip
             ends = await reader.end_offsets(_partitions(topic))
             left = {at for at, end in ends.items() if end > 0}
+            if not left:
+                continue  # a reader without partitions would wait for some
             reader.assign(list(left))
             await reader.seek_to_beginning(*left)
             lines: list[bytes] = []

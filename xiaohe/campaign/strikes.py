@@ -78,11 +78,11 @@ class Strikes:
         if slot is None:
             return
         alone = len(self._crew.running) == 1
-        since_ms = time.time() * 1000
+        since_ms, pid = time.time() * 1000, slot.pid
         owned = self._crew.kill(slot, returns=alone or not fault.replaced)
         how = "" if alone or not fault.replaced else ", others take over"
         self._tell(fault, f"SIGKILL {slot.name} with {len(owned)} areas{how}")
-        await self._time(fault, owned, since_ms, fenced=True)
+        await self._time(fault, owned, since_ms, {pid})
         slot.may_return.set()
 
     async def _zombie(self, fault: Fault) -> None:
@@ -90,10 +90,10 @@ class Strikes:
         slot = await self._somebody(fault, besides=1)
         if slot is None:
             return
-        since_ms = time.time() * 1000
+        since_ms, pid = time.time() * 1000, slot.pid
         owned = self._crew.sleep(slot)
         self._tell(fault, f"SIGSTOP {slot.name} with {len(owned)} areas", counted=False)
-        await self._time(fault, owned, since_ms, fenced=True)
+        await self._time(fault, owned, since_ms, {pid})
         await asyncio.sleep(SLEPT_S_MAX * fault.lot)
         if slot.asleep:
             self.counts[fault.kind] += 1
@@ -114,10 +114,10 @@ class Strikes:
             await self._leave(fault, slot)
 
     async def _leave(self, fault: Fault, slot: Slot) -> None:
-        since_ms, owned = time.time() * 1000, slot.owned
+        since_ms, owned, pid = time.time() * 1000, slot.owned, slot.pid
         self._tell(fault, f"SIGTERM {slot.name} with {len(owned)} areas")
         leaving = asyncio.create_task(self._crew.leave(slot))
-        await self._time(fault, owned, since_ms, fenced=True)
+        await self._time(fault, owned, since_ms, {pid})
         await leaving
 
     async def _join(self, fault: Fault, slot: Slot) -> None:
@@ -132,17 +132,20 @@ class Strikes:
         """SIGKILL the broker and start it again."""
         async with self._station.broker_turn:
             since_ms = await self._kill_broker(fault, "SIGKILL the broker", lambda: None)
-        await self._time(fault, self._everything(), since_ms, fenced=False)
+        await self._time(fault, self._everything(), since_ms)
 
     async def _restart_all(self, fault: Fault) -> None:
         """SIGKILL the broker and every worker, and start all again."""
-        async with self._station.broker_turn:
-            since_ms = await self._kill_broker(fault, "SIGKILL everything", self._kill_workers)
-        await self._time(fault, self._everything(), since_ms, fenced=True)
+        killed: set[int] = set()
 
-    def _kill_workers(self) -> None:
-        for slot in self._crew.running:
-            self._crew.kill(slot)
+        def kill_workers() -> None:
+            for slot in self._crew.running:
+                killed.add(slot.pid)
+                self._crew.kill(slot)
+
+        async with self._station.broker_turn:
+            since_ms = await self._kill_broker(fault, "SIGKILL everything", kill_workers)
+        await self._time(fault, self._everything(), since_ms, killed)
 
     async def _kill_broker(self, fault: Fault, what: str, kill_more: Callable[[], None]) -> float:
         """Kill it in one's turn, when it runs; give the time when that was."""
@@ -173,7 +176,7 @@ class Strikes:
             what = "lives" if station.broker.alive else "died"
             self._say(f"  {fault.number} there is room again, and the broker {what}")
             await station.start_broker()
-        await self._time(fault, self._everything(), since_ms, fenced=False)
+        await self._time(fault, self._everything(), since_ms)
 
     # --- timing
 
@@ -181,13 +184,18 @@ class Strikes:
         return range(self._station.topics.area_partitions)
 
     async def _time(
-        self, fault: Fault, partitions: Iterable[int], since_ms: float, *, fenced: bool
+        self,
+        fault: Fault,
+        partitions: Iterable[int],
+        since_ms: float,
+        not_by: Iterable[int] = (),
     ) -> None:
-        """Probe the areas until all decide again, and note how long each took."""
+        """Probe the areas until all decide again, by others than were hit; note how long each
+        took."""
         if not partitions:
             return
         done_before, alone = self._done, len(self._under_way) == 1
-        wait = self._station.watch.expect(partitions, since_ms, fenced=fenced)
+        wait = self._station.watch.expect(partitions, since_ms, not_by)
         self._station.town.probe(partitions)
         deadline = time.monotonic() + RECOVERED_S
         while not wait.done.is_set() and time.monotonic() < deadline:

@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from xiaohe.topics import Topics
 
+NOBODY = -1
+
 REQUEST_TIMEOUT_MS = 10_000
 
 
@@ -21,13 +23,13 @@ REQUEST_TIMEOUT_MS = 10_000
 class Wait:
     """What is waited for: a decision in each of these partitions, after a fault.
 
-    ``fenced``: by a worker that took the partition over after it. ``found_s`` has the seconds from
-    the fault to the first decision, by partition.
+    ``not_by`` are the processes that the fault hit: what they had under way does not count.
+    ``found_s`` has the seconds from the fault to the first decision, by partition.
     """
 
     partitions: frozenset[int]
     since_ms: float
-    fenced: bool
+    not_by: frozenset[int]
     found_s: dict[int, float] = field(default_factory=dict)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -44,7 +46,7 @@ class Watch:
         self._partitions = [
             TopicPartition(topics.decisions.name, n) for n in range(topics.decisions.partitions)
         ]
-        self._fences: dict[int, tuple[int, int]] = {}
+        self._owners: dict[int, tuple[int, int]] = {}
         self._waits: list[Wait] = []
         self._reading: asyncio.Task[None] | None = None
         self._reader = AIOKafkaConsumer(
@@ -75,9 +77,11 @@ class Watch:
             await asyncio.gather(self._reading, return_exceptions=True)
         await self._reader.stop()
 
-    def expect(self, partitions: Iterable[int], since_ms: float, *, fenced: bool) -> Wait:
+    def expect(
+        self, partitions: Iterable[int], since_ms: float, not_by: Iterable[int] = ()
+    ) -> Wait:
         """Wait for decisions after a fault; ``done`` of what is given back tells."""
-        wait = Wait(frozenset(partitions), since_ms, fenced)
+        wait = Wait(frozenset(partitions), since_ms, frozenset(not_by))
         self._waits.append(wait)
         self._look()
         return wait
@@ -93,15 +97,18 @@ class Watch:
 
     def _take(self, partition: int, offset: int, at_ms: int, entry: dict[str, object]) -> None:
         if entry["kind"] == "fence":
-            self._fences[partition] = (offset, at_ms)
+            pid = str(entry["worker"]).rpartition(":")[2]  # host:pid
+            self._owners[partition] = (offset, int(pid))
         elif entry["kind"] == "decision":
-            epoch, fenced_at_ms = self._fences.get(partition, (-1, 0))
-            for wait in self._waits:
-                if partition not in wait.missing or at_ms <= wait.since_ms:
-                    continue
-                anew = entry["epoch"] == epoch and fenced_at_ms >= wait.since_ms
-                if anew or not wait.fenced:
-                    wait.found_s[partition] = (at_ms - wait.since_ms) / 1000
+            epoch, owner = self._owners.get(partition, (NOBODY, NOBODY))
+            if entry["epoch"] == epoch:
+                self._decided(partition, at_ms, owner)
+
+    def _decided(self, partition: int, at_ms: int, owner: int) -> None:
+        for wait in self._waits:
+            late = at_ms > wait.since_ms
+            if late and partition in wait.missing and owner not in wait.not_by:
+                wait.found_s[partition] = (at_ms - wait.since_ms) / 1000
 
     def _look(self) -> None:
         for wait in [wait for wait in self._waits if not wait.missing]:
