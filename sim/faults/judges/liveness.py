@@ -27,8 +27,8 @@ def every_live_incident_goes_on(reading: Reading) -> Iterator[Violation]:
                     continue
                 where = f"{incident.incident_id} in {area_id}"
                 told = "nobody is ordered to it, nothing is to fall due"
-                # What was seen to and waits for a person's word need not go on by itself.
-                tended = incident.served("primary") > 0
+                # What was seen to, or put into the hands of a person, waits for their word.
+                tended = incident.served("primary") > 0 or incident.set_aside
                 if not incident.open_orders() and not incident.deadlines and not tended:
                     yield Violation("L1", f"{where} is {incident.state}, {told}")
                 for deadline in incident.deadlines:
