@@ -20,9 +20,9 @@ from xiaohe.campaign.station import DISK, Station
 from xiaohe.campaign.strikes import Strikes
 from xiaohe.campaign.town import USUAL, Rates, Town
 
-REST_S: Final = 60.0
-"""How long the town may take to come to rest: the longest window that it knows is 90 s at the
-day's pace, a tenth of that here."""
+REST_S: Final = 30.0
+"""How long the town may take to come to rest. What goes on then is judged as it is: `verify` says
+whether anything about it has been forgotten."""
 
 AT_REST_S: Final = 1.5
 """At rest is where nothing has been going on for so long."""
