@@ -24,9 +24,9 @@ FILLED_AGAIN_MAX = 32
 """Incidents of an area looked at when somebody becomes free, the most urgent first; the rest wait
 for their own retry."""
 
-RETRIES_PER_S_MAX = 20
-"""Retries of an area's waiting incidents, a second, besides those of the most urgent: more than
-so many times ``retry_s`` wait for one another, or trying what cannot be done would leave no time
+RETRIES_PER_S_MAX = 5
+"""Retries of an area's waiting incidents, a second, besides those of the most urgent: where more
+wait than fit into ``retry_s``, they take turns, or trying what cannot be done would leave no time
 for what can."""
 
 LATE_WAY_FACTOR = 1.5

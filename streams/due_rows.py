@@ -49,6 +49,12 @@ class DueRows:
             heappop(heap)
         return heap[0] if heap else None
 
+    def give_again(self) -> None:
+        """Take none as given out."""
+        given, self._given = self._given, []
+        for row in given:
+            heappush(self._heap, row)
+
     def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
         """Give out those that are due and were not before, earliest first, as far as it is gone
         through."""

@@ -503,9 +503,13 @@ class AreaEngine:
         """Give every open deadline that is due; see ``ports.Core``."""
         return [*self._early.due(now_ms), *self._due.due(now_ms)]
 
-    def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
+    def newly_due(self, now_ms: int, *, again: bool = False) -> Iterator[WakeUpCall]:
         """Give those that were not given before; see ``ports.Core``."""
-        return chain(self._early.newly_due(now_ms), self._due.newly_due(now_ms))
+        both = (self._early, self._due)
+        if again:
+            for rows in both:
+                rows.give_again()
+        return chain.from_iterable(rows.newly_due(now_ms) for rows in both)
 
     def still_due(self, wake_up: Raw) -> bool:
         """Tell whether a wake-up's deadline is still open; see ``ports.Core``."""

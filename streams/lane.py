@@ -21,7 +21,7 @@ no longer than ALERT_WAITS_MS_MAX for anything that was received before it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -42,7 +42,6 @@ from xiaohe.streams.ports import (
     Raw,
     SnapshotPart,
     Step,
-    WakeUpCall,
 )
 from xiaohe.streams.takeover import TakenOver
 from xiaohe.streams.wakeups import Calls, publication
@@ -91,10 +90,6 @@ STALL_MS = 30_000
 CHECK_MS = 500
 """After how long of waiting for records that the topic's end promises it is looked whether there
 are any: a transaction's control record takes an offset and is never delivered."""
-
-CALLS_AT_ONCE = 256
-"""Wake-ups written in one turn, some 20 ms: of thousands that fall due in one moment the first
-are decided while the last are written."""
 
 INBOX_HIGH, INBOX_LOW = 2_000, 500
 """Records of one topic waiting when its fetching is paused and when it goes on."""
@@ -178,6 +173,7 @@ class Lane:
         self._backlog: dict[str, int] | None = dict(taken_over.ends)
         self._barrier = dict(taken_over.ends)
         self._calls = Calls()
+        self._begins = True
         self._turn = turn or SnapshotTurn()
         self._parts: Iterator[SnapshotPart | None] | None = None
         self._wake = asyncio.Event()
@@ -295,12 +291,11 @@ class Lane:
             now_ms = max(now_ms, first.due_ms - 1)  # the broker's clock is ahead of ours
         if due_ms > now_ms or not self._backlog_reached(due_ms):
             return
-        due: Iterable[WakeUpCall]
-        if self._calls.look_again(now_ms):
-            due = self._core.due(now_ms)
-        else:
-            due = islice(self._core.newly_due(now_ms), CALLS_AT_ONCE)
-        calls = self._calls.to_write(due, now_ms)
+        # A core that another lane had before has given some out that are under way no more.
+        again, self._begins = self._begins, False
+        due = self._core.newly_due(now_ms, again=again)
+        calls = self._calls.to_repeat(now_ms)
+        calls += self._calls.to_write(islice(due, self._calls.room))
         if calls:
             await self._io.publish([publication(call, self.partition) for call in calls])
             self._calls.written(calls, now_ms)

@@ -18,6 +18,10 @@ REPEAT_MS = 5_000
 LOST_MS = 30_000
 """After how long the worker leaves because a wake-up was never read: half the shortest window."""
 
+UNDER_WAY_MAX = 64
+"""Wake-ups of a partition written and not taken, one batch of decisions: where more fall due than
+can be decided they wait here, and not, twice written, in the topic."""
+
 Identity = tuple[bytes, bytes]
 
 
@@ -41,30 +45,37 @@ class Calls:
 
     def __init__(self) -> None:
         self._under_way: dict[Identity, _UnderWay] = {}
-        self._look_again_ms = 0
 
-    def to_write(self, due: Iterable[WakeUpCall], now_ms: int) -> list[WakeUpCall]:
-        """Those that are not under way, and those that must be repeated.
+    @property
+    def room(self) -> int:
+        """How many more may be written now."""
+        return max(0, UNDER_WAY_MAX - len(self._under_way))
+
+    def to_write(self, due: Iterable[WakeUpCall]) -> list[WakeUpCall]:
+        """Those that are not under way."""
+        return [call for call in due if (call.key, call.value) not in self._under_way]
+
+    def to_repeat(self, now_ms: int) -> list[WakeUpCall]:
+        """Those that were written a while ago and have not come.
 
         Raises
         ------
         WakeUpLostError
             where one has been under way for LOST_MS and has not come.
         """
-        return [call for call in due if self._wanted(call, now_ms)]
-
-    def _wanted(self, call: WakeUpCall, now_ms: int) -> bool:
-        known = self._under_way.get((call.key, call.value))
-        if known is None:
-            return True
-        if known.come or now_ms - known.last_ms < REPEAT_MS:
-            return False
-        if now_ms - known.first_ms >= LOST_MS:
-            raise WakeUpLostError(
-                f"the wake-up for the deadline at {call.due_ms} was written {LOST_MS / 1000:.0f} s "
-                "ago and has not been read: is the wakeups topic readable?"
-            )
-        return True
+        silent = [
+            (identity, known)
+            for identity, known in self._under_way.items()
+            if not known.come and now_ms - known.last_ms >= REPEAT_MS
+        ]
+        for _, known in silent:
+            if now_ms - known.first_ms >= LOST_MS:
+                raise WakeUpLostError(
+                    f"the wake-up for the deadline at {known.due_ms} was written "
+                    f"{LOST_MS / 1000:.0f} s ago and has not been read: is the wakeups topic "
+                    "readable?"
+                )
+        return [WakeUpCall(known.due_ms, *identity) for identity, known in silent]
 
     def written(self, calls: Iterable[WakeUpCall], now_ms: int) -> None:
         """These are in the log now."""
@@ -80,14 +91,6 @@ class Calls:
         known = self._under_way.get(_identity(raw))
         if known is not None:
             known.come = True
-
-    def look_again(self, now_ms: int) -> bool:
-        """Whether it is time to look at all that are due, and not only at those newly due: they
-        are written again where they do not come, and a lane that begins knows of none."""
-        if now_ms < self._look_again_ms:
-            return False
-        self._look_again_ms = now_ms + REPEAT_MS
-        return True
 
     def taken(self, raw: Raw, *, still_due: bool) -> None:
         """A wake-up has been decided.

@@ -125,6 +125,7 @@ def test_what_is_newly_due_is_given_once_and_holds_time_all_the_same() -> None:
     assert [first, *again.newly_due(here.now_ms)] == every
     assert list(again.newly_due(here.now_ms)) == []
     assert again.next_due_ms() == every[0].due_ms
+    assert list(again.newly_due(here.now_ms, again=True)) == every
     assert again.due(here.now_ms) == every
     wake_up = here.raw("wakeups", every[0].value, key=every[0].key)
     assert again.still_due(wake_up)

@@ -29,6 +29,7 @@ from xiaohe.streams.lane import InputFailedError, StalledError
 from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryLog, MemoryTopics
 from xiaohe.streams.ports import INPUTS, POSITIONS, WAKEUPS, Raw
 from xiaohe.streams.takeover import LogDamagedError
+from xiaohe.streams.wakeups import UNDER_WAY_MAX
 
 START_MS = 1_700_000_000_000
 AREA = b"canal"
@@ -470,6 +471,25 @@ async def test_deadlines_that_are_due_together_share_one_barrier(harness):
     await harness.run_for(2_000)
     assert [e["type"] for e in harness.events()].count("overdue") == 20
     assert len(asked) - before == 1
+
+
+async def test_of_many_deadlines_due_at_once_few_wake_ups_are_under_way(harness):
+    """Each is written once, and no more wait in the topic than are decided in one batch: a worker
+    that is late does not bury itself."""
+    await harness.start()
+    outstanding: list[int] = []
+
+    def look(_: Raw) -> None:
+        taken = sum(d.topic == WAKEUPS for d in harness.decisions())
+        outstanding.append(len(harness.topics.read_all(WAKEUPS)) - taken)
+
+    harness.topics.listen(WAKEUPS, look)
+    for n in range(200):
+        harness.alert(f"a{n}", window_ms=1_000)
+    await harness.run_for(2_000)
+    assert [e["type"] for e in harness.events()].count("overdue") == 200
+    assert len(outstanding) == 200
+    assert max(outstanding) <= UNDER_WAY_MAX
 
 
 async def test_records_between_two_deadlines_are_decided_between_them(harness):

@@ -129,7 +129,7 @@ class ToyCore:
         )
         return [self._call(due_ms, alert_id) for due_ms, alert_id in found]
 
-    def newly_due(self, now_ms: int) -> Iterator[WakeUpCall]:
+    def newly_due(self, now_ms: int, *, again: bool = False) -> Iterator[WakeUpCall]:
         """The toy gives all of them again."""
         return iter(self.due(now_ms))
 
