@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.inputs import WakeUp
 from xiaohe.streams.codec import encode_wakeup
 from xiaohe.streams.ports import WakeUpCall
@@ -81,4 +82,4 @@ def wake_up_call(row: DueRow) -> WakeUpCall:
         area_id=row.area_id, incident_id=row.incident_id, deadline=row.name, due_ms=row.due_ms
     )
     key, value = encode_wakeup(wake_up)
-    return WakeUpCall(row.due_ms, key, value)
+    return WakeUpCall(row.due_ms, key, value, holds=row.name != RETRY)

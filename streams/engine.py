@@ -111,7 +111,7 @@ class AreaEngine:
         self._early_retries: dict[tuple[str, str], int] = {}
         self._given_up: set[tuple[str, str, str]] = set()
         self._hashed: tuple[Raw, str | None] | None = None
-        self._early = DueRows(self._is_early)
+        self._retries = DueRows(self._is_retry)
         self._untold: list[Publication] = []
         self._views = MemberViews(shared.roster, shared.topic_names)
 
@@ -485,8 +485,10 @@ class AreaEngine:
     def _note_deadlines(self, state: AreaState, decision: Decision) -> None:
         for fact in decision.facts:
             if isinstance(fact, f.DeadlineSet) and fact.due_ms is not None:
-                row = DueRow(fact.due_ms, state.area_id, fact.incident_id, fact.deadline)
-                self._due.add(row)
+                self._note(DueRow(fact.due_ms, state.area_id, fact.incident_id, fact.deadline))
+
+    def _note(self, row: DueRow) -> None:
+        (self._retries if row.name == RETRY else self._due).add(row)
 
     def _holds(self, row: DueRow) -> bool:
         if (row.area_id, row.incident_id, row.name) in self._given_up:
@@ -494,18 +496,29 @@ class AreaEngine:
         incident = self._areas[row.area_id].state.incidents.get(row.incident_id)
         return incident is not None and incident.due_ms(row.name) == row.due_ms
 
+    def _is_retry(self, row: DueRow) -> bool:
+        """Tell whether it is still to be tried again then, or earlier than it was to be."""
+        early_ms = self._early_retries.get((row.area_id, row.incident_id))
+        wanting = self._areas[row.area_id].state.wanting
+        return row.incident_id in wanting and (early_ms == row.due_ms or self._holds(row))
+
     def next_due_ms(self) -> int | None:
         """Give when the earliest open deadline is due; see ``ports.Core``."""
-        both_ms = (self._early.next_ms(), self._due.next_ms())
+        both_ms = (self._due.next_ms(), self._retries.next_ms())
         return min((due_ms for due_ms in both_ms if due_ms is not None), default=None)
+
+    def next_hold_ms(self) -> int | None:
+        """Give when the earliest is due that later records wait for; see ``ports.Core``."""
+        return self._due.next_ms()
 
     def due(self, now_ms: int) -> Sequence[WakeUpCall]:
         """Give every open deadline that is due; see ``ports.Core``."""
-        return [*self._early.due(now_ms), *self._due.due(now_ms)]
+        both = (self._due.due(now_ms), self._retries.due(now_ms))
+        return sorted(chain(*both), key=lambda call: call.due_ms)
 
     def newly_due(self, now_ms: int, *, again: bool = False) -> Iterator[WakeUpCall]:
-        """Give those that were not given before; see ``ports.Core``."""
-        both = (self._early, self._due)
+        """Give those that were not given before, retries last; see ``ports.Core``."""
+        both = (self._due, self._retries)
         if again:
             for rows in both:
                 rows.give_again()
@@ -517,13 +530,10 @@ class AreaEngine:
             said = decode_wakeup(wake_up.key, wake_up.value, wake_up.headers)
         except BadInput:
             return False
+        if said.area_id not in self._areas:
+            return False
         row = DueRow(said.due_ms, said.area_id, said.incident_id, said.deadline)
-        return said.area_id in self._areas and (self._holds(row) or self._is_early(row))
-
-    def _is_early(self, row: DueRow) -> bool:
-        early_ms = self._early_retries.get((row.area_id, row.incident_id))
-        wanting = self._areas[row.area_id].state.wanting
-        return row.name == RETRY and early_ms == row.due_ms and row.incident_id in wanting
+        return self._is_retry(row) if row.name == RETRY else self._holds(row)
 
     def _retry_early(self) -> None:
         """Decide again at once what nobody could go to, the most urgent: the roster has changed."""
@@ -531,7 +541,7 @@ class AreaEngine:
             for each in islice(self._areas[area_id].state.waiting, FILLED_AGAIN_MAX):
                 if self._early_retries.get((area_id, each.incident_id)) != self._last_ms:
                     self._early_retries[area_id, each.incident_id] = self._last_ms
-                    self._early.add(DueRow(self._last_ms, area_id, each.incident_id, RETRY))
+                    self._note(DueRow(self._last_ms, area_id, each.incident_id, RETRY))
 
     # --- what is known without being recorded
 
@@ -594,13 +604,13 @@ class AreaEngine:
             area_id: self._with_world(state) for area_id, state in from_rows(lines).items()
         }
         self._due.clear()
-        self._early.clear()
+        self._retries.clear()
         self._early_retries.clear()
         for area_id, area in self._areas.items():
             for incident in area.state.incidents.values():
                 for deadline in incident.deadlines:
                     row = DueRow(deadline.due_ms, area_id, incident.incident_id, deadline.name)
-                    self._due.add(row)
+                    self._note(row)
 
     def replay_s(self) -> float:
         """Give how old a position may be that is still used; see ``ports.Core``."""

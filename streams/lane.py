@@ -15,7 +15,8 @@ by the next owner, after 3 the next owner publishes the same again. Nothing is p
 its decision is acknowledged. Any exception ends the lane, and with it the worker.
 
 Time: a record received after the earliest open deadline waits until that deadline is decided
-(the *hold*), and a deadline is decided only when every record received up to it has been taken
+(the *hold*; a retry holds nothing, or thousands of incidents that nobody can go to would keep a new
+alert waiting), and a deadline is decided only when every record received up to it has been taken
 (the *barrier*: the input topics' ends, asked for after the wake-up was read). An alert alone waits
 no longer than ALERT_WAITS_MS_MAX for anything that was received before it.
 """
@@ -332,7 +333,7 @@ class Lane:
             return None
         if record is None or record.arrival > arrived:
             return None
-        due_ms = self._core.next_due_ms()
+        due_ms = self._core.next_hold_ms()
         return record if due_ms is None or record.due_ms <= due_ms else None
 
     def _alert_that_waited(self, arrived: int) -> Item | None:

@@ -71,11 +71,16 @@ class Step(Struct, frozen=True):
 
 
 class WakeUpCall(Struct, frozen=True):
-    """A deadline that is due: ``value`` and ``key`` are written to the wake-ups topic."""
+    """A deadline that is due: ``value`` and ``key`` are written to the wake-ups topic.
+
+    ``holds``: what was received after it is decided after it. Nothing waits for one that only
+    tries again what could not be done.
+    """
 
     due_ms: int
     key: bytes
     value: bytes
+    holds: bool = True
 
 
 class SnapshotPart(Struct, frozen=True):
@@ -108,6 +113,10 @@ class Core(Protocol):
 
     def next_due_ms(self) -> int | None:
         """When the earliest open deadline of the partition is due."""
+        ...
+
+    def next_hold_ms(self) -> int | None:
+        """The same of those that later records wait for (``WakeUpCall.holds``)."""
         ...
 
     def due(self, now_ms: int) -> Sequence[WakeUpCall]:

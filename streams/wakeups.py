@@ -37,6 +37,7 @@ class _UnderWay(Struct):
     due_ms: int
     first_ms: int
     last_ms: int
+    holds: bool
     come: bool = False
 
 
@@ -75,14 +76,14 @@ class Calls:
                     f"{LOST_MS / 1000:.0f} s ago and has not been read: is the wakeups topic "
                     "readable?"
                 )
-        return [WakeUpCall(known.due_ms, *identity) for identity, known in silent]
+        return [WakeUpCall(known.due_ms, *identity, known.holds) for identity, known in silent]
 
     def written(self, calls: Iterable[WakeUpCall], now_ms: int) -> None:
         """These are in the log now."""
         for call in calls:
             known = self._under_way.get((call.key, call.value))
             if known is None:
-                known = _UnderWay(call.due_ms, now_ms, now_ms)
+                known = _UnderWay(call.due_ms, now_ms, now_ms, call.holds)
                 self._under_way[call.key, call.value] = known
             known.last_ms = now_ms
 
@@ -112,7 +113,8 @@ def publication(call: WakeUpCall, partition: int) -> Publication:
         stage=0,
         key=call.key,
         value=call.value,
-        headers=((DUE_HEADER, str(call.due_ms).encode()),),
+        # Without it, its place is that of its receipt: behind whatever came in before.
+        headers=((DUE_HEADER, str(call.due_ms).encode()),) if call.holds else (),
         partition=partition,
     )
 

@@ -8,9 +8,11 @@ import pytest
 
 from tests.streams.station import AREA, NOON_MS, PARTITIONS, Station, headers, member, values
 from xiaohe.streams.engine import AreaEngine
+from xiaohe.streams.inbox import DUE_HEADER
 from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import Publication
 from xiaohe.streams.step_record import FIRST_RECEIPT
+from xiaohe.streams.wakeups import publication
 from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS, RefusedDevices
 
 
@@ -122,10 +124,12 @@ def test_what_is_newly_due_is_given_once_and_holds_time_all_the_same() -> None:
     again = AreaEngine(here.partition, here.shared)
     again.restore(here.engine.snapshot())
     first = next(again.newly_due(here.now_ms))
-    assert [first, *again.newly_due(here.now_ms)] == every
+    in_order = [first, *again.newly_due(here.now_ms)]
+    assert sorted(in_order, key=lambda call: call.due_ms) == every
+    assert [call.holds for call in in_order] == sorted((call.holds for call in every), reverse=True)
     assert list(again.newly_due(here.now_ms)) == []
     assert again.next_due_ms() == every[0].due_ms
-    assert list(again.newly_due(here.now_ms, again=True)) == every
+    assert list(again.newly_due(here.now_ms, again=True)) == in_order
     assert again.due(here.now_ms) == every
     wake_up = here.raw("wakeups", every[0].value, key=every[0].key)
     assert again.still_due(wake_up)
@@ -185,6 +189,22 @@ def test_a_deadline_is_called_until_it_is_decided_and_then_no_more() -> None:
     here.send("wakeups", call.value, key=call.key)
     assert here.engine.due(NOON_MS + 20_003) == []
     assert here.engine.next_due_ms() == NOON_MS + 40_006
+
+
+def test_nothing_waits_for_what_is_only_tried_again() -> None:
+    """A retry that is due, or thousands, holds no alert up; every other deadline does."""
+    here = Station(member("m1", shifts=[]))
+    here.alert("a1", "a")
+    retry_ms = here.engine.next_due_ms()
+    here.now_ms = NOON_MS + 11_000
+    [call] = here.engine.due(here.now_ms)
+    assert (call.due_ms, call.holds) == (retry_ms, False)
+    assert publication(call, here.partition).headers == ()
+    hold_ms = here.engine.next_hold_ms()
+    assert hold_ms is not None
+    assert hold_ms > here.now_ms
+    [accept, *_] = [c for c in here.engine.due(hold_ms) if c.holds]
+    assert publication(accept, here.partition).headers == ((DUE_HEADER, b"%d" % hold_ms),)
 
 
 def test_deadlines_come_earliest_first() -> None:
@@ -521,8 +541,8 @@ def test_a_member_who_only_moves_is_shown_every_five_seconds() -> None:
 
 def test_json_of_every_publication_can_be_read() -> None:
     """Whatever happened."""
-    for publication in eventful().published:
-        assert isinstance(json.loads(publication.value or b"null"), dict)
+    for published in eventful().published:
+        assert isinstance(json.loads(published.value or b"null"), dict)
 
 
 # --- what strangers may send

@@ -117,6 +117,10 @@ class ToyCore:
             heapq.heappop(self.due_heap)
         return self.due_heap[0][0] if self.due_heap else None
 
+    def next_hold_ms(self) -> int | None:
+        """Every deadline of the toy is waited for."""
+        return self.next_due_ms()
+
     def _is_open(self, alert_id: str) -> bool:
         return self.state["alerts"].get(alert_id, {}).get("state") == "open"
 
