@@ -34,6 +34,10 @@ LEAVE_S = 3.0
 """How long a failed worker may take to say good-bye to the group, so that its areas need not
 wait for the end of its session."""
 
+LEFT_S = 6.0
+"""A failed worker that is still there after so long, for whatever it says good-bye to does not
+answer either, is ended by the watchdog."""
+
 LOOP_BLOCKED_S = 20.0
 """An event loop that does not turn for so long is ended by the watchdog."""
 
@@ -87,6 +91,7 @@ class Worker:
         self._ended: asyncio.Future[BaseException | None] | None = None
         self._ending = asyncio.Event()
         self._reason: BaseException | None = None
+        self.on_failing: Callable[[BaseException], None] = lambda _: None
 
     @property
     def lanes(self) -> Lanes:
@@ -102,6 +107,8 @@ class Worker:
         if not self._ending.is_set():
             self._reason = error
             self._ending.set()
+            if error is not None:
+                self.on_failing(error)
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(error)
 
@@ -143,8 +150,8 @@ class Worker:
     async def _leave(self, app: _Stoppable, error: BaseException | None) -> None:
         if error is not None:
             self.lanes.abandon()  # nothing is acknowledged any more
-            with_limit = asyncio.wait_for(app.stop(), LEAVE_S)
-            await asyncio.gather(with_limit, return_exceptions=True)
+            # Not waited for any longer, not even until it has heard that it is given up.
+            await asyncio.wait([asyncio.create_task(app.stop())], timeout=LEAVE_S)
             return
         await self.lanes.release()
         await app.stop()
@@ -217,31 +224,35 @@ def run_worker(worker: Worker) -> int:
     stuck must not keep it.
     """
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's consumer thread's loop too
-    error = asyncio.run(_supervised(worker))
-    if error is not None:
-        traceback.print_exception(error)
-        _die(f"xiaohe worker: left: {type(error).__name__}: {error}")
+    asyncio.run(_supervised(worker))
     return EXIT_DONE
 
 
-async def _supervised(worker: Worker) -> BaseException | None:
+def _left(error: BaseException) -> str:
+    return f"xiaohe worker: left: {type(error).__name__}: {error}"
+
+
+async def _supervised(worker: Worker) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     watchdog = _Watchdog()
+    worker.on_failing = watchdog.expect_end
     watchdog.start()
-    try:
-        return await worker.run()
-    finally:
-        watchdog.stop()
+    error = await worker.run()
+    if error is not None:
+        traceback.print_exception(error)
+        _die(_left(error))  # here, for a task that will not end would keep the loop
+    watchdog.stop()
 
 
 class _Watchdog:
-    """A thread that ends the process when the event loop does not turn."""
+    """A thread that ends the process when the event loop does not turn, or does not end."""
 
     def __init__(self) -> None:
         self._beat_s = time.monotonic()
         self._stopped = threading.Event()
+        self._end_by: tuple[float, str] | None = None
         self._beating: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -253,6 +264,10 @@ class _Watchdog:
         if self._beating is not None:
             self._beating.cancel()
 
+    def expect_end(self, error: BaseException) -> None:
+        """The worker leaves for this reason, and should be gone soon."""
+        self._end_by = (time.monotonic() + LEFT_S, _left(error))
+
     async def _beat(self) -> None:
         while True:
             self._beat_s = time.monotonic()
@@ -260,7 +275,12 @@ class _Watchdog:
 
     def _watch(self) -> None:
         while not self._stopped.wait(1.0):
-            if time.monotonic() - self._beat_s > LOOP_BLOCKED_S:
+            now_s = time.monotonic()
+            if self._end_by is not None:
+                end_by_s, reason = self._end_by
+                if now_s > end_by_s:
+                    _die(reason)
+            elif now_s - self._beat_s > LOOP_BLOCKED_S:
                 _die(f"xiaohe worker: left: the event loop stood still for {LOOP_BLOCKED_S:.0f} s")
 
 

@@ -15,7 +15,6 @@ WAYS = {
     "agent": b"StuckError: alerts[",
     "consumer": b"StuckError: alerts[",
     "append": b"StuckError: lane turns[",
-    "publish": b"StuckError: lane turns[",
     "commit": b"StuckError: nothing was committed for",
     "loop": b"the event loop stood still for",
 }

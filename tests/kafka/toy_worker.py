@@ -10,10 +10,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 
@@ -23,7 +22,6 @@ from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.consumer import _ConsumerThread
 from xiaohe.streams.journal import Journal
 from xiaohe.streams.lanes import Lanes
-from xiaohe.streams.ports import Log, Publication
 from xiaohe.streams.worker import Worker, run_worker
 from xiaohe.topics import load_topics
 
@@ -52,11 +50,11 @@ def main() -> int:
         wrap_flow=lambda flow: replace(flow, ack=gaps.ack(flow.ack)),
     )
     if "stands_still" in told:
-        stand_still(told["stands_still"], worker)
+        stand_still(told["stands_still"])
     return run_worker(worker)
 
 
-def stand_still(what: str, worker: Worker) -> None:
+def stand_still(what: str) -> None:
     """Stage a fault of which nothing is told: from the first record on something only waits."""
     worker_module.LAG_CHECK_S, worker_module.STUCK_S, worker_module.LOOP_BLOCKED_S = 0.3, 1.5, 1.5
 
@@ -72,27 +70,8 @@ def stand_still(what: str, worker: Worker) -> None:
             _ConsumerThread.commit = for_ever
         case "append":
             Journal.decisions = for_ever
-        case "publish":
-            worker._wrap_log = lambda log: Silent(log, for_ever)
         case "loop":
             GapCore.take = lambda *_: time.sleep(3600)
-
-
-class Silent:
-    """A log that publishes for ever."""
-
-    def __init__(self, log: Log, publish: Callable[..., Coroutine[None, None, NoReturn]]) -> None:
-        self._log = log
-        self._publish = publish
-
-    def __getattr__(self, name: str) -> Any:
-        """All else is the inner one's."""
-        return getattr(self._log, name)
-
-    async def publish(self, publications: Sequence[Publication]) -> None:
-        """Come back only with nothing to do."""
-        if publications:
-            await self._publish()
 
 
 def say(worker: Worker) -> None:
