@@ -2,8 +2,7 @@
 
 A snapshot is a list of rows, one JSON array a line, in a fixed order: the same state gives the
 same bytes. What follows from other rows is not written. What is older than the topics' retention
-is dropped before (``pruned``), for nothing can refer to it any more, and of orders that ended
-long ago only the one who went is kept of all who were looked at.
+is dropped before (``pruned``), for nothing can refer to it any more.
 
 A state is never changed in place, so it may be written while decisions go on. Whatever walks
 through a whole state here says None now and then: whoever has something else to do does it then.
@@ -16,23 +15,17 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace as revise
 from rpds import HashTrieMap
 
 from xiaohe.dispatch.alerts import REMEMBERED_MS
 from xiaohe.dispatch.evolve import put_incident, served_after
-from xiaohe.dispatch.state import AreaState, DutyWord, Incident, Order, SeenAlert
+from xiaohe.dispatch.state import AreaState, DutyWord, Incident, SeenAlert
 
 AREA: Final = "area"
 INCIDENT: Final = "incident"
 ALERT: Final = "alert"
 ACTION: Final = "action"
 DUTY: Final = "duty"
-
-FULL_WHY_MS: Final = 86_400_000
-"""So long after an incident has ended everything is known of why its orders were given. After
-that their records in the topics tell it: here it would be most of the memory, and most of what a
-take-over has to read."""
 
 WALKED_AT_ONCE: Final = 1_000
 """Rows walked through between two moments for something else: some milliseconds."""
@@ -65,11 +58,7 @@ def stale(state: AreaState, now_ms: int) -> Iterator[Stale | None]:
     since_ms = now_ms - REMEMBERED_MS
 
     def ended_long_ago(incident: Incident) -> bool:
-        if incident.is_live:
-            return False
-        last_ms = _last_ms(incident)
-        wordy = last_ms < now_ms - FULL_WHY_MS and _is_wordy(incident)
-        return wordy or last_ms < since_ms
+        return not incident.is_live and _last_ms(incident) < since_ms
 
     def held_until_then(word: DutyWord) -> bool:
         return word.until_ms is not None and word.until_ms < since_ms
@@ -95,7 +84,7 @@ def without(state: AreaState, row: Stale, now_ms: int) -> AreaState:
     since_ms = now_ms - REMEMBERED_MS
     kind, key = row
     if kind == INCIDENT:
-        return _without_incident(state, key, now_ms)
+        return _without_incident(state, key, since_ms)
     if kind == ALERT:
         seen = state.alerts.get(key)
         if seen is None or seen.received_ms >= since_ms or seen.incident_id in state.incidents:
@@ -112,17 +101,10 @@ def without(state: AreaState, row: Stale, now_ms: int) -> AreaState:
     return replace(state, duty=state.duty.remove(key))
 
 
-def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaState:
+def _without_incident(state: AreaState, incident_id: str, since_ms: int) -> AreaState:
     incident = state.incidents.get(incident_id)
-    if incident is None or incident.is_live:
+    if incident is None or incident.is_live or _last_ms(incident) >= since_ms:
         return state
-    last_ms = _last_ms(incident)
-    if last_ms >= now_ms - REMEMBERED_MS:
-        if last_ms >= now_ms - FULL_WHY_MS or not _is_wordy(incident):
-            return state
-        orders = tuple(_terse(order) for order in incident.orders)
-        kept = state.incidents.insert(incident_id, revise(incident, orders=orders))
-        return replace(state, incidents=kept)
     order_incident, served_ms = state.order_incident, state.served_ms
     for order in incident.orders:
         order_incident = order_incident.remove(order.dispatch_id)
@@ -133,17 +115,6 @@ def _without_incident(state: AreaState, incident_id: str, now_ms: int) -> AreaSt
         order_incident=order_incident,
         served_ms=served_ms,
     )
-
-
-def _is_wordy(incident: Incident) -> bool:
-    return any(o.why is not None and len(o.why.candidates) > 1 for o in incident.orders)
-
-
-def _terse(order: Order) -> Order:
-    if order.why is None:
-        return order
-    went = tuple(c for c in order.why.candidates if c.member_id == order.member_id)
-    return revise(order, why=revise(order.why, candidates=went))
 
 
 def rows(states: Mapping[str, AreaState]) -> Iterator[bytes]:

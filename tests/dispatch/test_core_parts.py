@@ -212,24 +212,6 @@ def test_what_is_older_than_the_topics_retention_is_left_out() -> None:
     assert closed in soon.incidents
 
 
-def test_why_an_order_was_given_is_kept_in_short_a_day_after_its_incident_ended() -> None:
-    """Who went, by which rule and from where; the topics hold who else was looked at."""
-    town = eventful()
-    closed = town.opened[0]
-    town.desk("close", incident_id=closed)
-    soon, later = (pruned(town.state, town.now_ms + ms) for ms in (3_600_000, 2 * 86_400_000))
-    assert soon == town.state
-    full = [o.why for o in town.state.incidents[closed].orders if o.why is not None]
-    brief = [o.why for o in later.incidents[closed].orders if o.why is not None]
-    assert max(len(why.candidates) for why in full) > 1
-    assert [(w.rule, w.policy_version) for w in brief] == [(w.rule, w.policy_version) for w in full]
-    for order in later.incidents[closed].orders:
-        assert [c.member_id for c in order.why.candidates] == [order.member_id]
-    for incident_id in town.opened[1:]:
-        assert later.incidents[incident_id] == town.state.incidents[incident_id]
-    assert pruned(later, town.now_ms + 3 * 86_400_000) == later
-
-
 def test_a_remembered_alert_of_an_incident_long_gone_is_left_out_too() -> None:
     """Nothing can refer to it any more."""
     town = eventful()

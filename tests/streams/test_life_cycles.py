@@ -36,7 +36,7 @@ from xiaohe.streams.ports import (
     Raw,
     WakeUpCall,
 )
-from xiaohe.streams.wakeups import LOST_MS, REPEAT_MS, Calls, WakeUpLostError
+from xiaohe.streams.wakeups import LOST_MS, REPEAT_MS, UNDER_WAY_MAX, Calls, WakeUpLostError
 
 ALERTS = "alerts"
 STEPS = settings(
@@ -361,19 +361,38 @@ class AnyCalls(RuleBasedStateMachine):
 
     @rule(key=keys)
     def a_deadline_is_due(self, key: bytes) -> None:
-        """Written once while it is under way, again when it does not come, and not for ever."""
-        known = key in self.first_ms
-        repeat = known and key not in self.come and self.now_ms - self.last_ms[key] >= REPEAT_MS
-        if repeat and self.now_ms - self.first_ms[key] >= LOST_MS:
+        """Written once while it is under way."""
+        wanted = self.calls.to_write([self._call(key)])
+        assert bool(wanted) == (key not in self.first_ms)
+        self._written(wanted)
+
+    @rule()
+    def it_is_looked_what_does_not_come(self) -> None:
+        """It is written again, and not for ever."""
+        silent = {
+            key
+            for key in self.first_ms.keys() - self.come
+            if self.now_ms - self.last_ms[key] >= REPEAT_MS
+        }
+        if any(self.now_ms - self.first_ms[key] >= LOST_MS for key in silent):
             with pytest.raises(WakeUpLostError):
-                self.calls.to_write([self._call(key)], self.now_ms)
+                self.calls.to_repeat(self.now_ms)
             return
-        wanted = self.calls.to_write([self._call(key)], self.now_ms)
-        assert bool(wanted) == (not known or repeat)
-        self.calls.written(wanted, self.now_ms)
-        if wanted:
-            self.first_ms.setdefault(key, self.now_ms)
-            self.last_ms[key] = self.now_ms
+        again = self.calls.to_repeat(self.now_ms)
+        assert {call.key for call in again} == silent
+        assert again == [self._call(call.key) for call in again]
+        self._written(again)
+
+    def _written(self, calls: list[WakeUpCall]) -> None:
+        self.calls.written(calls, self.now_ms)
+        for call in calls:
+            self.first_ms.setdefault(call.key, self.now_ms)
+            self.last_ms[call.key] = self.now_ms
+
+    @invariant()
+    def there_is_room_for_what_is_not_under_way(self) -> None:
+        """Up to the limit."""
+        assert self.calls.room == UNDER_WAY_MAX - len(self.first_ms)
 
     @rule(key=keys)
     def it_comes(self, key: bytes) -> None:
