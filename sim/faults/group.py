@@ -76,8 +76,11 @@ class Group:
     async def join(self, member: Member) -> list[int]:
         """Wait for the next dealing; the partitions that this worker owns from then on."""
         future: asyncio.Future[list[int]] = self._loop.create_future()
-        await member.link.ask(lambda: self._join(member, future))
-        return await future
+        try:
+            await member.link.ask(lambda: self._join(member, future))
+            return await future
+        finally:
+            future.cancel()  # a request given up that arrives late must not stand for a newer one
 
     def _join(self, member: Member, future: "asyncio.Future[list[int]]") -> None:
         if member.link.dead or future.done():

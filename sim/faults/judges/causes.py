@@ -118,7 +118,8 @@ def nothing_is_dated_ahead(reading: Reading) -> Iterator[Violation]:
 def deadlines_wait_for_what_was_received(reading: Reading) -> Iterator[Violation]:
     """When a deadline is decided, all that was received up to it has been taken.
 
-    So an answer that was received in time counts, whatever the order of arrival.
+    So an answer that was received in time counts, whatever the order of arrival. A retry is no
+    deadline of anybody's: it holds nothing, and nothing holds it.
     """
     for partition, log in reading.logs.items():
         receipts = {
@@ -127,7 +128,7 @@ def deadlines_wait_for_what_was_received(reading: Reading) -> Iterator[Violation
         }
         taken = dict.fromkeys(receipts, 0)
         for each in log.counted:
-            if _has_effect(each):
+            if _has_effect(each) and _name(each) != RETRY:
                 due_ms = int(each.decision["due_ms"])
                 for topic, times_ms in receipts.items():
                     # Positions are not decided one by one: the decision says how far they were.
