@@ -54,9 +54,13 @@ class Gap(Struct, frozen=True):
 
 
 class Inbox:
-    """The waiting records of one partition's input topics."""
+    """The waiting records of one partition's input topics.
+
+    ``received_ms`` is the latest receipt of all that came: so late it was by the broker's clock.
+    """
 
     def __init__(self, next_inputs: Mapping[str, int]) -> None:
+        self.received_ms = 0
         self.fetched_next = dict(next_inputs)
         self.arrivals = 0
         self.gaps: list[Gap] = []
@@ -75,6 +79,7 @@ class Inbox:
         if raw.offset > expected:
             self.gaps.append(Gap(raw.topic, expected, raw.offset))
         self.fetched_next[raw.topic] = raw.offset + 1
+        self.received_ms = max(self.received_ms, raw.timestamp_ms)
         self.arrivals += 1
         if raw.topic == WAKEUPS:
             key = (_due_ms(raw), 1, self.arrivals)

@@ -173,6 +173,7 @@ class Lane:
         self._next_inputs = dict(taken_over.next_inputs)
         self._backlog: dict[str, int] | None = dict(taken_over.ends)
         self._barrier = dict(taken_over.ends)
+        self._barrier_ms = 0
         self._basis: Mapping[str, str] = {}
         self._learned = taken_over.learned
         self._calls = Calls()
@@ -316,21 +317,26 @@ class Lane:
     async def _fetch_barrier(self) -> None:
         """Ask for the topics' ends once a wake-up stands that they do not cover yet."""
         wakeup = self._inbox.first_wakeup()
-        if wakeup is None or wakeup.raw.offset < self._barrier[WAKEUPS]:
+        if wakeup is None or self._covers(wakeup):
             return
         ahead_ms = wakeup.due_ms - wakeup.raw.timestamp_ms
         if ahead_ms >= 0:  # the broker's clock is behind ours and may still receive «in time»
             await self._clock.sleep_until(self._clock.now_ms() + ahead_ms + 1)
+        late_ms = max(self._inbox.received_ms, wakeup.due_ms + 1)
         self._barrier = dict(await self._io.input_ends(self.partition))
-        assert wakeup.raw.offset < self._barrier[WAKEUPS]
+        self._barrier_ms = late_ms
+        assert self._covers(wakeup)
+
+    def _covers(self, wakeup: Item) -> bool:
+        """Whether the ends are known of a moment, by the broker's clock, after the deadline."""
+        return wakeup.raw.offset < self._barrier[WAKEUPS] and wakeup.due_ms < self._barrier_ms
 
     def _next_item(self, arrived: int, *, positions: bool) -> Item | None:
         """The record to take now, or None where the next must wait for something."""
         record = self._inbox.first_record(positions=positions)
         wakeup = self._inbox.first_wakeup()
         if wakeup is not None and (record is None or wakeup < record):
-            covered = wakeup.raw.offset < self._barrier[WAKEUPS]
-            if covered and self._inbox.reached(self._barrier, wakeup.due_ms):
+            if self._covers(wakeup) and self._inbox.reached(self._barrier, wakeup.due_ms):
                 return wakeup
             return None
         if record is None or record.arrival > arrived:

@@ -79,7 +79,8 @@ class Harness:
             try:
                 if self.bus is None:
                     await self.start()
-                await self.clock.advance(max(to_ms, self.clock.now_ms()))
+                # A little at least: a wake-up waits until the moment it was due at is over.
+                await self.clock.advance(max(to_ms, self.clock.now_ms() + 2))
             except BaseExceptionGroup as group:
                 # A take-over that is killed while it folds sees a decision that cannot be folded.
                 if group.subgroup((Killed, LogDamagedError)) is None:
