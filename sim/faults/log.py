@@ -22,9 +22,12 @@ from xiaohe.streams.lane import BATCH_DECISIONS_MAX, RECORD_BYTES_MAX
 from xiaohe.streams.memory_log import DECISIONS, MemoryTopics
 from xiaohe.streams.ports import INPUTS, WAKEUPS, Appended, LogRecord, Publication, Raw
 
-FENCE_BEGINS: Final = b'{"kind":"fence"'
-SNAPSHOT_BEGINS: Final = b'{"kind":"snapshot"'
-DECISION_BEGINS: Final = b'{"kind":"decision"'
+FENCE: Final = b'"kind":"fence"'
+SNAPSHOT: Final = b'"kind":"snapshot"'
+DECISION: Final = b'"kind":"decision"'
+HEAD_BYTES: Final = 32
+"""An entry's version and kind stand at its beginning."""
+
 TORN_SHARE: Final = 0.1
 
 
@@ -77,7 +80,7 @@ class SimLog:
         self, partition: int, records: Sequence[bytes]
     ) -> Sequence[Appended]:
         """Append in order to the decisions log, as one record batch or, torn, as two."""
-        is_fence = records[0].startswith(FENCE_BEGINS)
+        is_fence = FENCE in records[0][:HEAD_BYTES]
         if is_fence:
             fence = decode(records[0])
             assert isinstance(fence, Fence)
@@ -105,12 +108,12 @@ class SimLog:
         return [Appended(raw.offset, raw.timestamp_ms) for raw in written]
 
     def _measure(self, records: Sequence[bytes]) -> None:
-        if records[0].startswith(SNAPSHOT_BEGINS):
+        if SNAPSHOT in records[0][:HEAD_BYTES]:
             piece = decode(records[0])
             assert isinstance(piece, SnapshotPiece)
             size = len(piece.body)
             self._peaks.see("SNAPSHOT_PIECE_BYTES_MAX", size, SNAPSHOT_PIECE_BYTES_MAX)
-        elif records[0].startswith(DECISION_BEGINS):
+        elif DECISION in records[0][:HEAD_BYTES]:
             self._peaks.see("BATCH_DECISIONS_MAX", len(records), BATCH_DECISIONS_MAX)
             self._peaks.see("RECORD_BYTES_MAX", max(map(len, records)), RECORD_BYTES_MAX)
 

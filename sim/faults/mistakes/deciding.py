@@ -102,7 +102,7 @@ def retry_forgotten() -> Swaps:
 
 def alert_not_known_again() -> Swaps:
     """Open the incident of an alert each time that the alert comes."""
-    return (Swap(alerts, "_seen", lambda _draft, _alert_id: None),)
+    return (Swap(alerts, "seen_alert", lambda _draft, _alert_id: None),)
 
 
 def owner_not_first() -> Swaps:

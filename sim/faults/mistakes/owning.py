@@ -120,12 +120,12 @@ def positions_not_learned() -> Swaps:
 
 
 def _written_of(change: Callable[[AreaState], AreaState]) -> Swaps:
-    rows = engine.rows
+    bodies = engine.bodies
 
-    def written(states: Mapping[str, AreaState]) -> Iterator[bytes]:
-        return rows({area_id: change(state) for area_id, state in states.items()})
+    def written(states: Mapping[str, AreaState]) -> Iterator[bytes | None]:
+        return bodies({area_id: change(state) for area_id, state in states.items()})
 
-    return (Swap(engine, "rows", written),)
+    return (Swap(engine, "bodies", written),)
 
 
 def snapshot_without_deadlines() -> Swaps:
