@@ -25,9 +25,9 @@ FILLED_AGAIN_MAX = 32
 for their own retry."""
 
 RETRIES_PER_S_MAX = 50
-"""Retries of an area's waiting incidents, a second, besides those of the most urgent: a twentieth of
-a core. Where more wait than fit into ``retry_s``, some five hundred, they take turns, or trying what
-cannot be done would leave no time for what can."""
+"""Retries of an area's waiting incidents, a second, besides those of the most urgent: a twentieth
+of a core. Where more wait than fit into ``retry_s``, some five hundred, they take turns, or trying
+what cannot be done would leave no time for what can."""
 
 LATE_WAY_FACTOR = 1.5
 """Of an order given after the arrival window: how much longer than estimated the way may take."""
