@@ -129,9 +129,9 @@ def repeated_delivery_taken() -> Swaps:
     """Let a record wait that has come before."""
     put = Inbox.put
 
-    def putting(self: Inbox, raw: Raw, ack: object) -> bool:
+    def putting(self: Inbox, raw: Raw, ack: object, now_ms: int = 0) -> bool:
         self.fetched_next[raw.topic] = min(self.fetched_next[raw.topic], raw.offset)
-        return put(self, raw, ack)
+        return put(self, raw, ack, now_ms)
 
     return (Swap(Inbox, "put", putting),)
 
