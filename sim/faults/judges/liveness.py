@@ -74,8 +74,9 @@ def no_input_ends_workers_for_ever(reading: Reading) -> Iterator[Violation]:
 
 
 def poison_is_set_aside(reading: Reading) -> Iterator[Violation]:
-    """What the core fails on becomes a recorded failure and a dead letter; nothing else does."""
-    aside = letter_places(reading, FAILED_REPEATEDLY)
+    """What the core fails on becomes a recorded failure, a dead letter or, of an alert, an incident
+    for a person; nothing else does."""
+    aside = letter_places(reading, FAILED_REPEATEDLY) | _opened_for_a_person(reading)
     poison, stumbling = reading.evidence.poison, reading.evidence.stumbling
     careful = {
         Place(trace.topic, partition, trace.offset)
@@ -89,6 +90,16 @@ def poison_is_set_aside(reading: Reading) -> Iterator[Violation]:
             yield Violation("L2", f"{_where(place)} cannot be decided, and was not set aside")
     for place in sorted(aside - poison - stumbling - careful):
         yield Violation("L2", f"{_where(place)} was set aside, and nothing is wrong with it")
+
+
+def _opened_for_a_person(reading: Reading) -> set[Place]:
+    """Where the alerts lie whose incidents no rule has decided."""
+    return {
+        Place(each.topic, partition, each.offset)
+        for partition, log in reading.logs.items()
+        for each in log.counted
+        if any(fact["type"] == "incident.set_aside" for fact in each.facts)
+    }
 
 
 def nobody_ends_of_a_fault_of_their_own(reading: Reading) -> Iterator[Violation]:
