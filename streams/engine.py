@@ -406,7 +406,9 @@ class AreaEngine:
                 where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
                 _log.exception("set_aside_with_less", bare=bare, **where)
         letter = self._letter(raw, Reason.FAILED_REPEATEDLY, detail, at_ms)
-        given_up = _deadline_of(raw)
+        given_up = None
+        with suppress(BadInput):  # of no deadline that anybody knows
+            given_up = _deadline_of(raw)
         record = Record(cause=self._cause(raw), at_ms=at_ms, dead_letter=letter, given_up=given_up)
         return Step(msgspec.to_builtins(record), self._apply(record, epoch))
 
@@ -534,13 +536,12 @@ class AreaEngine:
         both = (self._due.due(now_ms), self._retries.due(now_ms))
         return sorted(chain(*both), key=lambda call: call.due_ms)
 
-    def newly_due(self, now_ms: int, *, again: bool = False) -> Iterator[WakeUpCall]:
-        """Give those that were not given before, retries last; see ``ports.Core``."""
-        both = (self._due, self._retries)
+    def newly_due(self, now_ms: int, *, holds: bool, again: bool = False) -> Iterator[WakeUpCall]:
+        """Give deadlines, or retries, that were not given before; see ``ports.Core``."""
+        rows = self._due if holds else self._retries
         if again:
-            for rows in both:
-                rows.give_again()
-        return chain.from_iterable(rows.newly_due(now_ms) for rows in both)
+            rows.give_again()
+        return rows.newly_due(now_ms)
 
     def still_due(self, wake_up: Raw) -> bool:
         """Tell whether a wake-up's deadline is still open; see ``ports.Core``."""

@@ -297,9 +297,10 @@ class Lane:
             return
         # A core that another lane had before has given some out that are under way no more.
         again, self._begins = self._begins, False
-        due = self._core.newly_due(now_ms, again=again)
         calls = self._calls.to_repeat(now_ms)
-        calls += self._calls.to_write(islice(due, self._calls.room))
+        for holds in (True, False):
+            due = self._core.newly_due(now_ms, holds=holds, again=again)
+            calls += self._calls.to_write(islice(due, self._calls.room(holds=holds)))
         if calls:
             await self._io.publish([publication(call, self.partition) for call in calls])
             self._calls.written(calls, self._now())  # it may have waited for the broker
@@ -400,15 +401,13 @@ class Lane:
         while len(batch.values) < BATCH_DECISIONS_MAX:
             if batch.items and self._now() >= ends_at_ms:
                 return
-            item = None if overtook else self._alert_that_waited(arrived)
-            overtook = item is not None
-            item = (
-                item
-                or self._next_item(arrived, positions=positions_left > 0)
-                or self._alert_that_waited(arrived)
-            )
+            alert = None if overtook else self._alert_that_waited(arrived)
+            item = alert or self._next_item(arrived, positions=positions_left > 0)
+            if item is None:
+                item = alert = self._alert_that_waited(arrived)
             if item is None:
                 return
+            overtook = alert is not None
             decisions = len(batch.values)
             if self._is_suspect(item):
                 if not batch.items:
@@ -422,6 +421,8 @@ class Lane:
             if item.raw.topic == POSITIONS:
                 positions_left -= len(item.raw.value or b"")
                 positions_left -= POSITION_DECISION_BYTES * (len(batch.values) - decisions)
+            if not overtook:  # whatever holds the others up does so still
+                self._moved_at_ms = self._clock.now_ms()
 
     def _decide(self, batch: _Batch, item: Item, owed_from: int) -> None:
         """Let the core decide and put what it decided into the batch."""
@@ -450,7 +451,6 @@ class Lane:
         raw = item.raw
         self._inbox.remove(item)
         self.taken_count += 1
-        self._moved_at_ms = self._clock.now_ms()
         for index, step in enumerate(steps):
             more = index + 1 < len(steps)
             if not more:
@@ -500,12 +500,15 @@ class Lane:
         """Decide one input whose trace is in the log before, whatever may end the process."""
         self._careful_left = max(0, self._careful_left - 1)
         await self._trace(item, "about to be tried")
+        before = len(batch.values)
         try:
             self._attempts[item.raw.topic, item.raw.offset] -= 1  # this one is no failure yet
             self._decide(batch, item, owed_from)
         except Exception as error:
             raise self._failed(item, error) from error
-        if not batch.values:  # positions that decide nothing: else their trace stays, and adds up
+        self._moved_at_ms = self._clock.now_ms()
+        # Of positions that decide nothing the trace would stay, and add up.
+        if len(batch.values) == before:
             await self._journal.mark(self._now(), self._next_inputs[POSITIONS])
 
     async def _trace(self, item: Item, error: str) -> None:

@@ -127,9 +127,9 @@ class Core(Protocol):
         """Every open deadline with ``due_ms <= now_ms``, earliest first."""
         ...
 
-    def newly_due(self, now_ms: int, *, again: bool = False) -> Iterator[WakeUpCall]:
-        """Those of ``due`` that were not given before, as far as it is gone through; ``again``
-        begins anew with all of them."""
+    def newly_due(self, now_ms: int, *, holds: bool, again: bool = False) -> Iterator[WakeUpCall]:
+        """Those of ``due`` that hold what comes later, or the others, as far as they were not given
+        before and it is gone through; ``again`` begins anew with all of them."""
         ...
 
     def still_due(self, wake_up: Raw) -> bool:

@@ -20,8 +20,9 @@ WRITES_MAX = 6
 never read. Time in which nothing could be written, because the broker was away, does not count."""
 
 UNDER_WAY_MAX = 64
-"""Wake-ups of a partition written and not taken, one batch of decisions: where more fall due than
-can be decided they wait here, and not, twice written, in the topic."""
+"""Wake-ups of a partition written and not taken, one batch of decisions, and as many of those that
+hold nothing: where more fall due than can be decided they wait here, and not, twice written, in the
+topic. Each has its own room, for what holds nothing may wait for what does."""
 
 Identity = tuple[bytes, bytes]
 
@@ -48,10 +49,10 @@ class Calls:
     def __init__(self) -> None:
         self._under_way: dict[Identity, _UnderWay] = {}
 
-    @property
-    def room(self) -> int:
-        """How many more may be written now."""
-        return max(0, UNDER_WAY_MAX - len(self._under_way))
+    def room(self, *, holds: bool) -> int:
+        """How many more may be written now: of those that hold what comes later, or others."""
+        mine = sum(each.holds == holds for each in self._under_way.values())
+        return max(0, UNDER_WAY_MAX - mine)
 
     def to_write(self, due: Iterable[WakeUpCall]) -> list[WakeUpCall]:
         """Those that are not under way."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 
 import msgspec
 import pytest
@@ -123,13 +124,16 @@ def test_what_is_newly_due_is_given_once_and_holds_time_all_the_same() -> None:
     every = here.engine.due(here.now_ms)
     again = AreaEngine(here.partition, here.shared)
     again.restore(here.engine.snapshot())
-    first = next(again.newly_due(here.now_ms))
-    in_order = [first, *again.newly_due(here.now_ms)]
-    assert sorted(in_order, key=lambda call: call.due_ms) == every
-    assert [call.holds for call in in_order] == sorted((call.holds for call in every), reverse=True)
-    assert list(again.newly_due(here.now_ms)) == []
+    given = []
+    for holds in (True, False):
+        begun = list(islice(again.newly_due(here.now_ms, holds=holds), 1))
+        in_order = [*begun, *again.newly_due(here.now_ms, holds=holds)]
+        assert in_order == [call for call in every if call.holds == holds]
+        assert list(again.newly_due(here.now_ms, holds=holds)) == []
+        assert list(again.newly_due(here.now_ms, holds=holds, again=True)) == in_order
+        given += in_order
+    assert sorted(given, key=lambda call: call.due_ms) == every
     assert again.next_due_ms() == every[0].due_ms
-    assert list(again.newly_due(here.now_ms, again=True)) == in_order
     assert again.due(here.now_ms) == every
     wake_up = here.raw("wakeups", every[0].value, key=every[0].key)
     assert again.still_due(wake_up)

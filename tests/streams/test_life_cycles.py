@@ -391,7 +391,8 @@ class AnyCalls(RuleBasedStateMachine):
     @invariant()
     def there_is_room_for_what_is_not_under_way(self) -> None:
         """Up to the limit."""
-        assert self.calls.room == UNDER_WAY_MAX - len(self.writes)
+        assert self.calls.room(holds=True) == UNDER_WAY_MAX - len(self.writes)
+        assert self.calls.room(holds=False) == UNDER_WAY_MAX
 
     @rule(key=keys)
     def it_comes(self, key: bytes) -> None:

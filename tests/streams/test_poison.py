@@ -98,7 +98,8 @@ class Ward:
         while True:
             if self.bus is None:
                 await self.start()
-            await self.clock.advance(to_ms)
+            # A little at least: a wake-up waits until the moment it was due at is over.
+            await self.clock.advance(max(to_ms, self.clock.now_ms() + 2))
             if not self.bus.failure.done():
                 return
             assert isinstance(self.bus.failure.result(), InputFailedError)

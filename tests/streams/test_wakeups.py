@@ -3,7 +3,13 @@
 import pytest
 
 from xiaohe.streams.ports import WakeUpCall
-from xiaohe.streams.wakeups import REPEAT_MS, WRITES_MAX, Calls, WakeUpLostError
+from xiaohe.streams.wakeups import (
+    REPEAT_MS,
+    UNDER_WAY_MAX,
+    WRITES_MAX,
+    Calls,
+    WakeUpLostError,
+)
 
 CALL = WakeUpCall(due_ms=1_000, key=b"town", value=b"{}")
 
@@ -30,3 +36,14 @@ def test_an_outage_of_the_broker_is_not_held_against_the_topic() -> None:
     assert calls.to_repeat(6_000) == [CALL]
     calls.written([CALL], 36_000)
     assert calls.to_repeat(36_000 + REPEAT_MS) == [CALL]
+
+
+def test_retries_take_no_room_from_deadlines() -> None:
+    """A deadline that holds others up is written whatever is under way: retries may wait for it."""
+    calls = Calls()
+    retries = [WakeUpCall(1_000, b"town", b"%d" % n, holds=False) for n in range(UNDER_WAY_MAX)]
+    calls.written(retries, 1_000)
+    assert calls.room(holds=False) == 0
+    assert calls.room(holds=True) == UNDER_WAY_MAX
+    calls.written([CALL], 1_000)
+    assert calls.room(holds=True) == UNDER_WAY_MAX - 1

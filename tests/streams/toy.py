@@ -137,9 +137,9 @@ class ToyCore:
         )
         return [self._call(due_ms, alert_id) for due_ms, alert_id in found]
 
-    def newly_due(self, now_ms: int, *, again: bool = False) -> Iterator[WakeUpCall]:
-        """The toy gives all of them again."""
-        return iter(self.due(now_ms))
+    def newly_due(self, now_ms: int, *, holds: bool, again: bool = False) -> Iterator[WakeUpCall]:
+        """The toy gives all of them again, and has none that hold nothing."""
+        return iter(self.due(now_ms) if holds else ())
 
     def still_due(self, wake_up: Raw) -> bool:
         """Whether a wake-up's deadline is still open."""
