@@ -45,9 +45,12 @@ def take_alert_aside(
 
 
 def close_aside(draft: Draft, wake_up: WakeUp, *, bare: bool = False) -> None:
-    """Close the deadline whose wake-up failed; a person has the incident from now on."""
+    """Close the deadline whose wake-up failed; a person has the incident from now on.
+
+    A wake-up of a deadline that was decided or put off since changes nothing.
+    """
     incident = draft.state.incidents.get(wake_up.incident_id)
-    if incident is None or incident.due_ms(wake_up.deadline) is None:
+    if incident is None or incident.due_ms(wake_up.deadline) != wake_up.due_ms:
         return
     draft.set_deadline(incident.incident_id, wake_up.deadline, None)
     if incident.is_live and not incident.set_aside:
