@@ -130,6 +130,12 @@ class Lanes:
         }
 
     @property
+    def running(self) -> list[Lane]:
+        """Those of the lanes that run: none does before all partitions have been taken over."""
+        at_work = [partition for partition, task in self._tasks.items() if not task.done()]
+        return [self._lanes[partition][0] for partition in at_work]
+
+    @property
     def lanes(self) -> list[Lane]:
-        """The lanes at work."""
+        """The lanes of the partitions that are owned, or are being taken over."""
         return [lane for lane, _ in self._lanes.values()]

@@ -200,7 +200,7 @@ class _ServiceWorker(Worker):
             self._gate = reader.caught_up
             watch = self._service.roads_watch.run(self._service.network)
             watching = asyncio.create_task(watch, name="roads")
-            watching.add_done_callback(self._watch_ended)
+            watching.add_done_callback(self._ended_by)
             try:
                 return await super().run()
             finally:
@@ -217,11 +217,6 @@ class _ServiceWorker(Worker):
             return False
         doing.result()
         return True
-
-    def _watch_ended(self, watching: asyncio.Task[None]) -> None:
-        """Leave where the map could not be put to use: that is a fault of ours."""
-        if not watching.cancelled() and (fault := watching.exception()) is not None:
-            self._end(fault)
 
 
 def run_service(settings: ServiceSettings, on_owned: Owned) -> int:

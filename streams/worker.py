@@ -123,10 +123,10 @@ class Worker:
                 self._settings, self._topics, lambda flow: self._make(io, flow),
                 self._end, self._on_owned, commits,
             )  # fmt: skip
-            watching = asyncio.create_task(_StuckWatch(self.lanes, io, commits).run(self._end))
+            watching = self._watch(io, commits)
             crash = asyncio.create_task(app.wait_until_stopped())
             starting = asyncio.create_task(app.start())
-            starting.add_done_callback(self._started)
+            starting.add_done_callback(self._ended_by)
             await asyncio.wait([crash, self._ended], return_when=asyncio.FIRST_COMPLETED)
             error = self._ended.result() if self._ended.done() else app.crash_reason
             if error is None and not self._ended.done():
@@ -136,9 +136,15 @@ class Worker:
             await self._leave(app, error)
         return error
 
-    def _started(self, starting: asyncio.Task[None]) -> None:
-        if not starting.cancelled() and (error := starting.exception()) is not None:
-            self._end(error)
+    def _watch(self, io: Log, commits: Commits) -> asyncio.Task[None]:
+        watching = asyncio.create_task(_StuckWatch(self.lanes, io, commits).run(self._end))
+        watching.add_done_callback(self._ended_by)
+        return watching
+
+    def _ended_by(self, task: asyncio.Task[None]) -> None:
+        """Leave with what a task failed on, if it did: that is a fault of ours."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._end(fault)
 
     def _make(self, io: Log, make_flow: Callable[[int], Flow]) -> Lanes:
         def flow(partition: int) -> Flow:
@@ -159,7 +165,11 @@ class Worker:
 
 class _StuckWatch:
     """Notices what stands still without an error: Faust's consumer or its agent may fall silent,
-    a lane may wait for an answer that never comes, commits may stop."""
+    a lane may wait for an answer that never comes, commits may stop.
+
+    A lane that does not run yet is not looked at: a take-over has a limit of its own, which is
+    longer.
+    """
 
     def __init__(self, lanes: Lanes, io: Log, commits: Commits) -> None:
         self._lanes = lanes
@@ -171,7 +181,7 @@ class _StuckWatch:
         """Look every LAG_CHECK_S; ``fail`` is called with what stands still."""
         while True:
             await asyncio.sleep(LAG_CHECK_S)
-            lanes = self._lanes.lanes
+            lanes = self._lanes.running
             owned = {lane.partition for lane in lanes}
             self._since = {key: seen for key, seen in self._since.items() if key[0] in owned}
             try:

@@ -21,7 +21,9 @@ FIGURE = re.compile(r"([\d,]+) ([\w-]+)$")
 IN_BYTES = {"bytes": 1, "KiB": 1024, "MiB": 1024**2}
 IN_MS = {"ms": 1, "s": 1_000, "h": 3_600_000, "d": 86_400_000}
 
-GROWS = re.compile(r"(_KEPT_MAX|_WAITING_MAX|_PER_TICK_MAX|ENTRIES_MAX|BYTES_MAX|_HIGH)$")
+GROWS = re.compile(
+    r"(_KEPT_MAX|_WAITING_MAX|_PER_TICK_MAX|ENTRIES_MAX|UNDER_WAY_MAX|BYTES_MAX|_HIGH)$"
+)
 """How the limits of what grows with what comes in are called."""
 
 OF_FILES = {"geo.files.UNPACKED_BYTES_MAX"}
@@ -48,6 +50,14 @@ def test_a_limit_is_as_the_page_says(limit: str, name: str) -> None:
     else:
         figure *= IN_BYTES.get(unit, 1)
     assert constant(name) == figure
+
+
+@pytest.mark.parametrize("name", [name for _, name in ROWS])
+def test_a_limit_is_named_where_it_is_stated(name: str) -> None:
+    """Whoever looks it up finds it, and not a module that only uses it."""
+    module, last = re.fullmatch(r"((?:[a-z_]+\.)+[a-z_]+)\.([A-Z_\d]+)(?:\..+)?", name).groups()
+    source = Path(importlib.import_module(f"xiaohe.{module}").__file__ or "").read_text()
+    assert re.search(rf"^([A-Z_, ]+, )?{last}\b[^=\n]* = ", source, re.MULTILINE), name
 
 
 def test_every_limit_of_what_grows_is_on_the_page() -> None:

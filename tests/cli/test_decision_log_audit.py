@@ -79,6 +79,41 @@ def test_several_decisions_upon_one_input_are_no_contradiction(log: Log) -> None
     assert log.findings == []
 
 
+def test_decisions_upon_one_input_that_a_fence_cuts_short_do_not_count() -> None:
+    """The next owner gives their numbers again, and decides upon their input anew, and later."""
+    log = Log()
+    log.fence()
+    log.decides(1, 0)
+    log.decides(2, 0, topic="positions", more=True)
+    log.fence()
+    log.decides(2, 1)
+    log.decides(3, 0, topic="positions", more=True)
+    log.decides(4, 0, topic="positions")
+    log.decides(5, 2)
+    assert log.findings == []
+    assert log.logs.skipped == []
+    assert log.logs.next_undecided("alerts", 0) == 3
+    assert (log.logs.decisions, log.logs.ignored) == (5, 1)
+
+
+def test_decisions_upon_one_input_with_a_hole_among_them_do_not_count(log: Log) -> None:
+    """Their batch was never published, and the input still awaits its decision."""
+    log.decides(3, 2, more=True)
+    log.decides(5, 2, owed_from=3)
+    assert log.logs.next_undecided("alerts", 0) == 2
+    log.fence()
+    log.decides(3, 2)
+    assert log.findings == []
+    assert (log.logs.decisions, log.logs.ignored) == (3, 2)
+
+
+def test_a_decision_whose_input_has_more_to_come_is_none_yet(log: Log) -> None:
+    """Where the log ends with it, its input is undecided."""
+    log.decides(3, 2, more=True)
+    assert log.logs.next_undecided("alerts", 0) == 2
+    assert log.logs.decisions == 2
+
+
 def test_an_input_that_was_passed_over_is_noted(log: Log) -> None:
     """Every input of a deciding topic has a decision."""
     log.decides(3, 4)

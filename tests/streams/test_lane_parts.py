@@ -15,6 +15,7 @@ from msgspec import structs
 from tests.streams.toy import ToyCore
 from xiaohe.streams import lane as lane_module
 from xiaohe.streams import worker as worker_module
+from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.clocks import SystemClock, VirtualClock
 from xiaohe.streams.consumer import Commits
 from xiaohe.streams.decision_log import (
@@ -36,6 +37,7 @@ from xiaohe.streams.memory_log import MemoryBus, MemoryLog, MemoryTopics
 from xiaohe.streams.murmur2 import murmur2, partition_of
 from xiaohe.streams.takeover import LogDamagedError, take_over
 from xiaohe.streams.worker import StuckError
+from xiaohe.topics import load_topics
 
 ROOT = Path(__file__).parents[2]
 
@@ -233,6 +235,60 @@ async def test_a_lane_whose_last_record_is_never_answered_ends_the_worker(monkey
     assert "lane turns[0] has stood at" in str(error)
     watching.cancel()
     bus.kill()
+
+
+class OneTakenOverSlowly(MemoryLog):
+    """A log of which the last partition cannot be read yet."""
+
+    async def decisions_range(self, partition):
+        """Say nothing of partition 1."""
+        if partition == 1:
+            await asyncio.get_running_loop().create_future()
+        return await super().decisions_range(partition)
+
+
+async def test_a_lane_that_waits_for_another_take_over_does_not_stand_still(monkeypatch):
+    """No lane runs before all partitions are taken over, so none is watched before."""
+    monkeypatch.setattr(worker_module, "LAG_CHECK_S", 0.01)
+    monkeypatch.setattr(worker_module, "STUCK_S", 0.05)
+    topics = MemoryTopics(SystemClock(), 2)
+    topics.append("alerts", b"a", b'{"alert_id": "a"}')
+    bus = MemoryBus(topics, ToyCore)
+    bus.lanes._io = OneTakenOverSlowly(topics)
+    failures = []
+    watch = worker_module._StuckWatch(bus.lanes, MemoryLog(topics), Commits())
+    watching = asyncio.create_task(watch.run(failures.append))
+    starting = asyncio.create_task(bus.start())
+    await asyncio.sleep(0.3)  # longer than STUCK_S: nothing may happen
+    assert [lane.partition for lane in bus.lanes.lanes] == [0]
+    assert (bus.lanes.running, failures) == ([], [])
+    for task in (starting, watching):
+        task.cancel()
+    await asyncio.gather(starting, watching, return_exceptions=True)
+    bus.kill()
+
+
+class Broken(MemoryLog):
+    """A log whose ends cannot be told, for a reason that nobody foresaw."""
+
+    async def input_ends(self, partition):
+        """Raise what no broker does."""
+        raise ValueError("unforeseen")
+
+
+async def test_a_watch_that_fails_ends_the_worker(monkeypatch):
+    """Else nothing would notice any more what stands still."""
+    monkeypatch.setattr(worker_module, "LAG_CHECK_S", 0.01)
+    topics = MemoryTopics(SystemClock(), 1)
+    bus = MemoryBus(topics, ToyCore)
+    await bus.start()
+    worker = worker_module.Worker(WorkerSettings("", Path()), load_topics(), ToyCore)
+    worker._lanes = bus.lanes
+    watching = worker._watch(Broken(topics), Commits())
+    await asyncio.wait_for(worker._ending.wait(), 5)
+    assert watching.done()
+    assert repr(worker._reason) == "ValueError('unforeseen')"
+    await bus.stop()
 
 
 async def test_commits_that_stop_end_the_worker(monkeypatch):

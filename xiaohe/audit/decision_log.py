@@ -3,7 +3,9 @@
 A partition's log is a sequence of JSON objects with a ``kind``. A *fence* begins an epoch, which is
 the fence's offset. A *decision* counts where its epoch is that of the last fence before it and its
 number is the next one; one that was numbered before is a copy. Where a number is left out, a write
-failed: what was decided with it in one batch was never published and does not count.
+failed: what was decided with it in one batch was never published and does not count. The decisions
+of one input count together: where a fence stands before the last of them none does, and the next
+owner gives their numbers again.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,12 +23,13 @@ NOBODY: Final = -1
 @dataclass(slots=True)
 class _Log:
     """One partition's log, as far as it was read. ``seq`` is None where its beginning is gone and
-    nothing stands for it yet."""
+    nothing stands for it yet. ``unfinished`` are decisions whose input has more to come."""
 
     trimmed: bool
     seq: int | None
     epoch: int = NOBODY
     damaged_epoch: int = NOBODY
+    unfinished: list[tuple[Record, Mapping[str, Any]]] = field(default_factory=list)
     decided_next: dict[str, int] = field(default_factory=dict)
     decided_last: dict[str, tuple[int, int]] = field(default_factory=dict)
     wakeups: set[int] = field(default_factory=set)
@@ -76,6 +79,7 @@ class DecisionLogs:
         match entry.get("kind"):
             case "fence":
                 log.epoch = record.offset
+                self._drop_unfinished(log)
                 self.fences += 1
             case "snapshot" if log.seq is None:  # the beginning is gone: this stands for it
                 log.epoch, log.seq = entry["epoch"], entry["seq"]
@@ -91,7 +95,19 @@ class DecisionLogs:
         if not self._counts(log, record, entry):
             self.ignored += 1
             return
-        log.seq = entry["seq"]
+        log.unfinished.append((record, entry))
+        if not entry.get("more", False):
+            whole, log.unfinished = log.unfinished, []
+            log.seq = entry["seq"]
+            for each in whole:
+                self._count(log, *each)
+
+    def _drop_unfinished(self, log: _Log) -> None:
+        """The last decision of their input is missing, so none of them counts."""
+        self.ignored += len(log.unfinished)
+        log.unfinished = []
+
+    def _count(self, log: _Log, record: Record, entry: Mapping[str, Any]) -> None:
         self.decisions += 1
         if entry["topic"] == "wakeups":
             self._woken(log, record, entry)
@@ -101,16 +117,17 @@ class DecisionLogs:
     def _counts(self, log: _Log, record: Record, entry: Mapping[str, Any]) -> bool:
         if entry["epoch"] != log.epoch or log.damaged_epoch == log.epoch:
             return False
-        awaited = entry["seq"] if log.seq is None else log.seq + 1
-        if entry["seq"] < awaited:
+        last = log.unfinished[-1][1]["seq"] if log.unfinished else log.seq
+        if last is None or entry["seq"] == last + 1:
+            return True
+        if entry["seq"] <= last:
             return False
-        if entry["seq"] > awaited:
-            if entry["owed_from"] <= awaited:
-                log.damaged_epoch = log.epoch
-                return False
-            where = f"decisions:{record.partition}:{record.offset}"
-            what = f"decision {entry['seq']} follows decision {awaited - 1}"
-            self._report("sequence_gaps", where, what)
+        self._drop_unfinished(log)
+        if log.seq is not None and entry["owed_from"] <= log.seq + 1:
+            log.damaged_epoch = log.epoch
+            return False
+        where = f"decisions:{record.partition}:{record.offset}"
+        self._report("sequence_gaps", where, f"decision {entry['seq']} follows decision {last}")
         return True
 
     def _woken(self, log: _Log, record: Record, entry: Mapping[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """When each area decides again: the decisions log, read while it grows.
 
+An area decides when an input's last decision is written: before it, none of them counts.
+
 Times are the broker's, which on one machine is the clock that faults are timed by.
 """
 
@@ -101,7 +103,8 @@ class Watch:
             self._owners[partition] = (offset, int(pid))
         elif entry["kind"] == "decision":
             epoch, owner = self._owners.get(partition, (NOBODY, NOBODY))
-            if entry["epoch"] == epoch:
+            # One of several upon an input counts only with the last of them.
+            if entry["epoch"] == epoch and not entry.get("more", False):
                 self._decided(partition, at_ms, owner)
 
     def _decided(self, partition: int, at_ms: int, owner: int) -> None:
