@@ -1,7 +1,8 @@
 """What the engine reads back: entries of the decisions log, snapshots, forwarded records, headers.
 
 The topics are its own, but a foreign hand may write there: such a record is ignored or refused by
-the documented error, and can neither end a worker nor count.
+the documented error, and can neither end a worker nor count. What says that a newer program wrote
+it does end a worker, by NewerLogError: to ignore it might be to decide twice.
 """
 
 import json
@@ -18,10 +19,15 @@ from xiaohe.dispatch.snapshot import from_rows, rows
 from xiaohe.streams import cloudevents
 from xiaohe.streams.decision_log import (
     NO_SNAPSHOT,
+    VERSION,
     Attempt,
+    Basis,
     Decision,
+    Entry,
     Fence,
+    Learned,
     Mark,
+    NewerLogError,
     SnapshotPiece,
     SnapshotWriter,
     decode,
@@ -61,6 +67,8 @@ ENTRIES: Final = (
     Mark(0, -1, 5, 9),
     Attempt(0, -1, 5, "alerts", 7, "ValueError"),
     *PIECES,
+    Basis(0, -1, 5, 9, {"roster": "r1", "map": "m1"}),
+    Basis(0, -1, 5, 9, {"policy": "p1"}, Learned(3, 9, 4, {"policy": "p0"})),
 )
 
 
@@ -95,15 +103,44 @@ class _LogMutator:
         return self._json(head, rng) + feed + body
 
 
-_WORDS: Final = ("fence", "decision", "mark", "attempt", "snapshot", 0, 1, 2, 3, *INPUTS)
+_WORDS: Final = ("fence", "decision", "mark", "basis", "attempt", "snapshot", 0, 1, 2, 3, *INPUTS)
+_PRESENT: Final = b'{"v":%d,' % VERSION
 _ENTRY_JSON: Final = JsonMutator(
     [json.loads(encode(each).partition(b"\n")[0]) for each in ENTRIES], _WORDS
 )
 
 
+class _Stated(msgspec.Struct):
+    """The version that an entry says it is of."""
+
+    v: int = 1
+
+
+def _stated_version(value: bytes) -> int:
+    try:
+        return msgspec.json.decode(value.partition(b"\n")[0], type=_Stated).v
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 1
+
+
+def _read(value: bytes) -> Entry | None:
+    """Read an entry. Raises NewerLogError, and that only where a later version is said."""
+    try:
+        entry = decode(value)
+    except NewerLogError:
+        assert _stated_version(value) > VERSION, "an entry of a known version was refused"
+        raise
+    if entry is not None and not value.startswith(_PRESENT):  # of a name said twice, the first
+        assert _stated_version(value) <= VERSION, "an entry of a later version was read"
+    return entry
+
+
 def entries(data: bytes) -> bool:
-    """Bytes of the decisions log: one of our entries, or none of ours."""
-    entry = decode(data)
+    """Bytes of the decisions log: one of our entries, none of ours, or of a newer program."""
+    try:
+        entry = _read(data)
+    except NewerLogError:
+        return False
     if entry is None:
         return False
     try:
@@ -136,14 +173,19 @@ class _AnyCore:
 
 
 def folding(data: bytes) -> bool:
-    """A whole log of arbitrary entries, folded: no entry of a stranger ends it or counts twice."""
+    """A whole log of arbitrary entries, folded: no entry of a stranger ends it or counts twice;
+    one of a newer program ends it, before it counts."""
     core = _AnyCore()
     fold = Folding(core, 0)  # type: ignore[arg-type]  # a core that folds alone
     fence = NO_EPOCH
     for offset, value in enumerate(data.split(SEPARATOR)):
         before = (fold.seq, fold.epoch, dict(fold.next_offsets), core.restored, len(core.folded))
+        try:
+            entry = _read(value)
+        except NewerLogError:
+            _check_refused(fold, core, LogRecord(offset, RECEIVED_MS, value))
+            return False
         fold.feed(LogRecord(offset, RECEIVED_MS, value))
-        entry = decode(value)
         fence = offset if isinstance(entry, Fence) else fence
         _check_fed(fold, core, entry, before)
         if fence != NO_EPOCH:
@@ -152,6 +194,17 @@ def folding(data: bytes) -> bool:
     assert 0 <= fold.ignored <= fold.records == data.count(SEPARATOR) + 1
     assert len(fold.owed) <= len(core.folded)
     return bool(core.folded)
+
+
+def _check_refused(fold: Folding, core: _AnyCore, record: LogRecord) -> None:
+    before = (fold.seq, fold.epoch, dict(fold.next_offsets), core.restored, len(core.folded))
+    try:
+        fold.feed(record)
+    except NewerLogError:
+        after = (fold.seq, fold.epoch, fold.next_offsets, core.restored, len(core.folded))
+        assert after == before, "an entry that was refused counted"
+    else:
+        raise AssertionError("a log of a newer program was folded on")
 
 
 def _check_fed(fold: Folding, core: _AnyCore, entry: Any, before: tuple[Any, ...]) -> None:
