@@ -10,12 +10,11 @@ from typing import Final
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.alerts import Distress, attach, seen_alert
-from xiaohe.dispatch.deadlines import LADDER
 from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.fingerprint import fingerprint
 from xiaohe.dispatch.ids import incident_id_of
 from xiaohe.dispatch.inputs import Alert, WakeUp
-from xiaohe.dispatch.ladder import climb, notify_command
+from xiaohe.dispatch.ladder import notify_command
 from xiaohe.dispatch.state import Incident
 from xiaohe.dispatch.windows import begin
 
@@ -57,8 +56,6 @@ def close_aside(draft: Draft, wake_up: WakeUp, *, bare: bool = False) -> None:
     if incident.is_live and not incident.set_aside:
         draft.emit(f.IncidentSetAside(incident_id=incident.incident_id))
         _tell(draft, incident, bare=bare)
-    if wake_up.deadline == LADDER and incident.is_live and not bare:
-        climb(draft, incident.incident_id)  # whoever is next in line is told all the same
 
 
 def _tell(draft: Draft, incident: Incident, *, bare: bool) -> None:

@@ -337,23 +337,6 @@ async def test_a_wake_up_that_fails_is_closed_and_its_incident_a_persons(ward):
     assert "acceptance.overdue" in here.events()
 
 
-async def test_a_rung_of_the_ladder_that_fails_does_not_end_it(ward):
-    """Whoever is next in line is told, and whoever comes after them."""
-    here = ward(lambda raw: raw.topic == WAKEUPS and b'"ladder"' in raw.value and not spared(raw))
-    failed: set[int] = set()
-
-    def spared(raw: Raw) -> bool:
-        failed.add(raw.offset)
-        return raw.offset != min(failed)
-
-    here.alert("a1")
-    await here.run_for(400_000)
-    assert here.deaths == ATTEMPTS_MAX
-    told = [e["data"] for e in here.values("incident_events") if e["type"] == "command.notified"]
-    rungs = dict.fromkeys(each["rung"] for each in told)  # a take-over sends some again
-    assert list(rungs) == ["squad_leader", "squadron_leader", "brigade_leader"]
-
-
 async def test_a_wake_up_that_cannot_even_be_closed_is_given_up(ward):
     """The deadline is called no more, here and after a take-over."""
     here = ward(lambda raw: raw.topic == WAKEUPS and raw.offset == 0, refuses_badly=1)
