@@ -37,6 +37,7 @@ class Folding:
     since_snapshot, since_bytes : decisions that count since the moment whose state it is.
     barren_fences : take-overs in a row, up to the end, that led to no decision.
     records, ignored : records read, and those of them that do not count.
+    just_counted : the decisions that count since the last record was fed, with their records.
     unfolded, first_unfolded : decisions that the core failed on, and where and how it first did.
     """
 
@@ -63,6 +64,7 @@ class Folding:
         self.barren_fences = 0
         self.ignored = 0
         self.records = 0
+        self.just_counted: list[tuple[Decision, LogRecord]] = []
         self.unfolded = 0
         self.first_unfolded = ""
 
@@ -74,6 +76,7 @@ class Folding:
     def feed(self, record: LogRecord) -> None:
         """Take the next record of the log."""
         self.records += 1
+        self.just_counted = []
         entry = decode(record.value)
         if self._held is not None and not isinstance(entry, SnapshotPiece | Fence):
             self._held.append((entry, record))  # decided while the snapshot was being written
@@ -126,6 +129,7 @@ class Folding:
 
     def _count(self, entry: Decision, record: LogRecord) -> None:
         self.seq = entry.seq
+        self.just_counted.append((entry, record))
         self.since_snapshot += 1
         self.since_bytes += len(record.value)
         if self._snapshot_offset != NO_SNAPSHOT:  # one is under way, and its moment is past

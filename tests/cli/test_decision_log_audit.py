@@ -104,6 +104,7 @@ def test_decisions_upon_one_input_with_a_hole_among_them_do_not_count(log: Log) 
     log.fence()
     log.decides(3, 2)
     assert log.findings == []
+    assert log.logs.next_undecided("alerts", 0) == 3
     assert (log.logs.decisions, log.logs.ignored) == (3, 2)
 
 

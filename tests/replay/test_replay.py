@@ -107,6 +107,34 @@ def test_everything_is_decided_again_as_it_was(hour: Recorded) -> None:
         assert each.folded.hash == each.folded.hash_from_snapshot
 
 
+def test_several_decisions_upon_one_input_are_decided_again_together(tmp_path: Path) -> None:
+    """Members who arrive in one batch of positions are a decision each: all are compared."""
+
+    async def play(here: Works) -> None:
+        await here.run_to(1)
+        here.batch(here.fix("c", member_id="m1"), here.fix("g", member_id="m3"))
+        here.alert("a1", "a")
+        here.alert("a2", "j")
+        await here.run_to(5)
+        for member_id in ("m1", "m3", "m4", "m6"):
+            here.says(member_id, "accept")
+        await here.run_to(10)
+        for second in range(11, 31, 4):
+            at = ("a", "j", "a", "j") if second % 8 == 3 else ("j", "a", "j", "a")
+            members = ("m1", "m3", "m4", "m6")
+            here.batch(*(here.fix(j, member_id=m) for j, m in zip(at, members, strict=True)))
+            await here.run_to(second)
+
+    several = recorded(tmp_path, play)
+    logged = [decode(raw.value or b"") for raw in Recording(several.folder).read("decisions", TOWN)]
+    decisions = [entry for entry in logged if isinstance(entry, Decision)]
+    assert any(entry.more for entry in decisions)
+    account = several.again()
+    line = account.as_json()
+    assert line["differences"] == []
+    assert line["equal"] == line["decisions"] == len(decisions)
+
+
 def test_a_rule_that_has_changed_is_found(hour: Recorded) -> None:
     """Of the same name as then, and another value in it: told with its first difference."""
     changed = RULES.replace("offer_s: 10", "offer_s: 11").encode()

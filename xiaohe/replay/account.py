@@ -156,8 +156,6 @@ class _Replay:
         except NewerLogError as fault:
             raise ReplayError(str(fault)) from None
         self._folds.end()
-        if self._again is not None:
-            self._again.end()
         compared = None if self._again is None else self._again.found
         return Partition(self._partition, self._folds.found, compared)
 

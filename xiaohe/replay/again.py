@@ -118,7 +118,7 @@ class _Owner(NamedTuple):
 
 
 class Again:
-    """One partition. ``feed`` takes the decisions log, record by record; ``end`` closes it."""
+    """One partition. ``feed`` takes the decisions log, record by record."""
 
     def __init__(self, partition: int, recording: Recording, at_hand: AtHand) -> None:
         self.found = Compared()
@@ -143,17 +143,14 @@ class Again:
     def feed(self, record: LogRecord) -> None:
         """Take the next record of the decisions log."""
         entry = decode(record.value)
-        last = self._counting.seq
         self._counting.feed(record)
         if isinstance(entry, Fence):
             self._hand_over(entry)
         elif entry is not None and entry.epoch == self._counting.epoch:
-            self._go_along(entry, record, counts=self._counting.seq != last)
+            self._go_along(entry)
+        for decision, logged in self._counting.just_counted:
+            self._decided(decision, logged)
         self._keep(entry, record)
-
-    def end(self) -> None:
-        """The log ends here."""
-        self._decide_group()
 
     # --- along the log --------------------------------------------------------------------
 
@@ -166,17 +163,14 @@ class Again:
             self._since = [each for each in self._since if each.offset >= named]
 
     def _hand_over(self, fence: Fence) -> None:
-        self._decide_group()
         self._fence, self._owner = fence, None
         self._before = list(self._since)
         self._failed = dict(self._counting.attempts)
         self._is_said = False
         self._doubts = set()
 
-    def _go_along(self, entry: Entry, record: LogRecord, *, counts: bool) -> None:
-        if self._fence is None:  # the log's beginning is gone, and with it how this owner began
-            if isinstance(entry, Decision) and counts:
-                self.found.not_comparable[Doubt.LOG_BEGINS_LATER] += 1
+    def _go_along(self, entry: Entry) -> None:
+        if self._fence is None:
             return
         if isinstance(entry, Basis):
             self._take_basis(entry)
@@ -185,10 +179,15 @@ class Again:
         elif isinstance(entry, SnapshotPiece) and entry.index == 0 and self._owner is not None:
             engine = self._owner.engine
             engine.adopt({a: pruned(s, entry.at_ms) for a, s in engine.states().items()})
-        elif isinstance(entry, Decision) and counts:
-            self._group.append((record, entry))
-            if not entry.more:
-                self._decide_group()
+
+    def _decided(self, entry: Decision, logged: LogRecord) -> None:
+        """Take the next decision that counts: those of one input count together."""
+        if self._fence is None:  # the log's beginning is gone, and with it how this owner began
+            self.found.not_comparable[Doubt.LOG_BEGINS_LATER] += 1
+            return
+        self._group.append((logged, entry))
+        if not entry.more:
+            self._decide_group()
 
     def _take_basis(self, entry: Basis) -> None:
         self._is_said = True
@@ -365,8 +364,7 @@ class Again:
             engine.adopt(prior)
             for _, entry in group:
                 engine.fold(entry.record, epoch)
-        # Of an input that was cut short by the end of its owner the rest was never written.
-        if len(again) > len(group) and not group[-1][1].more and not isinstance(steps, Exception):
+        if len(again) > len(group) and not isinstance(steps, Exception):
             self._note_unrecorded(raw, steps[len(group) :])
 
     def _steps(self, raw: Raw, at_ms: int) -> Sequence[Step] | Exception:

@@ -18,7 +18,7 @@ from xiaohe.dispatch.evolve import put_incident
 from xiaohe.dispatch.snapshot import from_rows, pruned, states_hash
 from xiaohe.dispatch.state import AreaState
 from xiaohe.replay.faults import ReplayError
-from xiaohe.streams.decision_log import NO_SNAPSHOT, Decision, Fence, SnapshotPiece, decode
+from xiaohe.streams.decision_log import NO_SNAPSHOT, Fence, SnapshotPiece, decode
 from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.folding import Folding
 from xiaohe.streams.ports import LogRecord
@@ -88,8 +88,7 @@ class Folds:
         """Take the next record of the decisions log."""
         entry = decode(record.value)
         self._last_ms = max(self._last_ms, getattr(entry, "at_ms", 0))
-        last = self._whole.folding.seq
-        if last == 0 and self._whole.folding.records == 0:
+        if self._whole.folding.records == 0:
             self._first_offset = record.offset
         if isinstance(entry, SnapshotPiece) and entry.index == 0 and self._counts(entry):
             self._meet(record.offset, entry.at_ms)
@@ -98,7 +97,7 @@ class Folds:
         for fold in self._folds():
             fold.folding.feed(record)
         self.found.fences += isinstance(entry, Fence)
-        self.found.decisions += isinstance(entry, Decision) and self._whole.folding.seq != last
+        self.found.decisions += len(self._whole.folding.just_counted)
         if self._begun is not None:
             self._begun.append(record)
             self._begin_at_snapshot(self._begun)
