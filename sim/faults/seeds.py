@@ -3,7 +3,7 @@
 import gc
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from multiprocessing import get_context
 from typing import Any, Final
 
@@ -47,7 +47,11 @@ class Outcome(Struct, frozen=True):
 
 def run_seed(seed: int, plant: str | None = None, trace: Trace | None = None) -> Outcome:
     """Run one seed and judge it; ``plant`` names a bug that is in the product meanwhile."""
-    _listen(trace)
+    with _listening(trace):
+        return _judged(seed, plant, trace)
+
+
+def _judged(seed: int, plant: str | None, trace: Trace | None) -> Outcome:
     evidence: Evidence | None = None
     with planted(plant) if plant is not None else nullcontext():
         world = World(seed, trace)
@@ -114,7 +118,8 @@ def _run(what: tuple[int, str | None]) -> Outcome:
     return outcome
 
 
-def _listen(trace: Trace | None) -> None:
+@contextmanager
+def _listening(trace: Trace | None) -> Iterator[None]:
     """Let the product's log lines be told to a trace, or to nobody."""
 
     def tell(_logger: object, _level: str, said: Any) -> Any:  # noqa: ANN401 - structlog's own
@@ -123,6 +128,11 @@ def _listen(trace: Trace | None) -> None:
         raise structlog.DropEvent
 
     least = "debug" if trace is not None else "critical"
+    before = structlog.get_config()
     structlog.configure(
         processors=[tell], wrapper_class=structlog.make_filtering_bound_logger(least)
     )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
