@@ -109,7 +109,7 @@ class People:
     healed: bool = False
     numbers: int = 0
 
-    def after(self, seconds: float, do: Callable[..., object], *said: Any) -> None:  # noqa: ANN401
+    def after(self, seconds: float, do: Callable[..., object], *said: Any) -> None:  # noqa: ANN401 - as call_later
         """Do something after so many seconds of the day, fewer where time is quicker."""
         self.loop.later(seconds * 1000 / self.plan.speed, do, *said)
 

@@ -27,7 +27,13 @@ class StandstillError(Exception):
 class _NumberedTask(asyncio.Task[Any]):
     """A task whose place in a set follows from when it was made."""
 
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "VirtualLoop", **said: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        loop: "VirtualLoop",
+        **said: Any,  # noqa: ANN401 - asyncio.Task's own
+    ) -> None:
         self.number = next(loop.numbers)
         super().__init__(coro, loop=loop, **said)
 
