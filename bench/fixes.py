@@ -12,8 +12,8 @@ from xiaohe.bench.crowd import AREA, FIX_AGE_MS, NOW_MS, Crowd
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.geo.live import LivePositions
 from xiaohe.geo.projection import Projection
-from xiaohe.streams.codec_positions import decode_positions
-from xiaohe.streams.fix_columns import FixColumns
+from xiaohe.wire.codec_positions import decode_positions
+from xiaohe.wire.fix_columns import FixColumns
 
 STEP_M: Final = 10.0
 """How far a member is from where they were: some seconds on foot or two by e-bike."""

@@ -26,18 +26,18 @@ from xiaohe.dispatch.tracking import concerned
 from xiaohe.dispatch.world import RoadMap, World
 from xiaohe.geo.live import LivePositions
 from xiaohe.places import POLICY
-from xiaohe.streams.codec import decode_roster
-from xiaohe.streams.codec_common import are_identifiers
-from xiaohe.streams.codec_positions import PositionsRecord, decode_positions
 from xiaohe.streams.engine import AreaEngine, Shared
-from xiaohe.streams.fix_columns import FixColumns
-from xiaohe.streams.fix_times import parse_all
 from xiaohe.streams.member_views import MemberViews
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import POSITIONS, Raw
 from xiaohe.streams.service import GC_ALLOCATIONS
 from xiaohe.streams.whose_fix import members_of
 from xiaohe.topics import load_topics
+from xiaohe.wire.codec import decode_roster
+from xiaohe.wire.codec_common import are_identifiers
+from xiaohe.wire.codec_positions import PositionsRecord, decode_positions
+from xiaohe.wire.fix_columns import FixColumns
+from xiaohe.wire.fix_times import parse_all
+from xiaohe.wire.murmur2 import partition_of
 
 AREA: Final = "bench"
 KEY: Final = AREA.encode()

@@ -32,8 +32,8 @@ from xiaohe.dispatch.times import rfc3339
 from xiaohe.parts import Part
 from xiaohe.places import ROADS
 from xiaohe.roster_file import publish
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.topics import Topics, load_topics
+from xiaohe.wire.murmur2 import partition_of
 
 STILL: Final = 86_400
 """Seconds of every window: nothing falls due while it is measured, and all incidents stay open."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from xiaohe.dispatch.deadlines import RETRY
 from xiaohe.dispatch.inputs import WakeUp
-from xiaohe.streams.codec import encode_wakeup
 from xiaohe.streams.ports import WakeUpCall
+from xiaohe.wire.codec import encode_wakeup
 
 
 class DueRow(NamedTuple):

@@ -29,16 +29,9 @@ from xiaohe.dispatch.times import BadTime, parse_rfc3339
 from xiaohe.dispatch.tracking import alarm_of, concerned
 from xiaohe.dispatch.world import RoadMap, Watch, World
 from xiaohe.geo.live import LivePositions
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import dead_letter, decode_alert, decode_wakeup, digest_of
-from xiaohe.streams.codec_actions import decode_member_action, decode_operator_action
-from xiaohe.streams.codec_common import identifier_of
-from xiaohe.streams.codec_positions import decode_positions
 from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
 from xiaohe.streams.due_rows import DueRow, DueRows
-from xiaohe.streams.fix_columns import FixColumns
 from xiaohe.streams.member_views import MemberViews
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.outputs import named, render
 from xiaohe.streams.ports import (
     ALERTS,
@@ -58,6 +51,13 @@ from xiaohe.streams.step_record import (
     undecided_publications,
 )
 from xiaohe.streams.whose_fix import RefusedDevices, member_of, members_of
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec import dead_letter, decode_alert, decode_wakeup, digest_of
+from xiaohe.wire.codec_actions import decode_member_action, decode_operator_action
+from xiaohe.wire.codec_common import identifier_of
+from xiaohe.wire.codec_positions import decode_positions
+from xiaohe.wire.fix_columns import FixColumns
+from xiaohe.wire.murmur2 import partition_of
 
 _log = structlog.get_logger(__name__)
 

@@ -17,9 +17,9 @@ from xiaohe.dispatch.roster import Member, Roster
 from xiaohe.dispatch.state import AreaState
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.dispatch.world import World
-from xiaohe.streams.cloudevents import headers, source_of, type_of
 from xiaohe.streams.outputs import EVENTS_STAGE, VIEWS_STAGE, area_event
 from xiaohe.streams.ports import Publication, Raw
+from xiaohe.wire.cloudevents import headers, source_of, type_of
 
 VIEWS_PER_TICK_MAX: Final = 200
 """Members published at one time."""

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from xiaohe.streams.lane import Flow
 from xiaohe.streams.lanes import Lanes
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import (
     INPUTS,
     Appended,
@@ -24,6 +23,7 @@ from xiaohe.streams.ports import (
     Publication,
     Raw,
 )
+from xiaohe.wire.murmur2 import partition_of
 
 DECISIONS = "decisions"
 """Key in topics.yaml of the decisions log."""

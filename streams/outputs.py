@@ -20,8 +20,8 @@ from xiaohe.dispatch.filling import AID_SOURCE
 from xiaohe.dispatch.inputs import Cause
 from xiaohe.dispatch.state import AreaState, Incident, Order, Timeline
 from xiaohe.dispatch.times import rfc3339
-from xiaohe.streams.cloudevents import headers, source_of, type_of
 from xiaohe.streams.ports import Publication
+from xiaohe.wire.cloudevents import headers, source_of, type_of
 
 EVENTS_STAGE, ORDERS_STAGE, VIEWS_STAGE = 0, 1, 2
 """What is acknowledged before what: the record of truth, then orders, then views of both."""

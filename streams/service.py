@@ -21,8 +21,6 @@ from xiaohe.geo.files import load_network
 from xiaohe.geo.network import Network
 from xiaohe.geo.warming import warm_up
 from xiaohe.streams.app import WorkerSettings
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import Gone, decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared, roster_letter
 from xiaohe.streams.kafka_log import broker_there
 from xiaohe.streams.ports import Core, Publication, Raw
@@ -30,6 +28,8 @@ from xiaohe.streams.roads_watch import RoadsWatch
 from xiaohe.streams.roster_reader import RosterReader
 from xiaohe.streams.worker import Worker, run_worker
 from xiaohe.topics import Topics
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec import Gone, decode_roster
 
 _log = structlog.get_logger(__name__)
 

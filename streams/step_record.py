@@ -11,10 +11,10 @@ import msgspec
 
 from xiaohe.dispatch.decide import Decision
 from xiaohe.dispatch.inputs import Cause
-from xiaohe.streams.codec import dead_letter_id
 from xiaohe.streams.outputs import VIEWS_STAGE, dead_letter_publication
 from xiaohe.streams.ports import Publication, Raw
 from xiaohe.streams.stated_ms import stated_ms
+from xiaohe.wire.codec import dead_letter_id
 
 FIRST_RECEIPT: Final = "xiaohe_received_ms"
 """Header of a forwarded record: when it was first received, ms."""

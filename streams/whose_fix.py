@@ -6,8 +6,8 @@ from typing import Final
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.state import AreaState
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.fix_columns import FixColumns
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.fix_columns import FixColumns
 
 UNKNOWN_DEVICE_MS: Final = 3_600_000
 """One dead letter a device and hour, from the contract."""

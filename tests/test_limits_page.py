@@ -11,8 +11,9 @@ import xiaohe.dispatch
 import xiaohe.gateway
 import xiaohe.geo
 import xiaohe.streams
-from xiaohe.streams.codec_common import CONTRACT_LIMITS
+import xiaohe.wire
 from xiaohe.topics import load_topics
+from xiaohe.wire.codec_common import CONTRACT_LIMITS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "limits.md").read_text()
 ROW = re.compile(r"^\| [^|]+ \| ([^|]+) \| [^|]+ \| [^|]+ \| `([\w.]+)` \|$", re.MULTILINE)
@@ -65,7 +66,7 @@ def test_every_limit_of_what_grows_is_on_the_page() -> None:
     named = {name for _, name in ROWS}
     found = {
         f"{package.__name__.removeprefix('xiaohe.')}.{module.name}.{constant_name}"
-        for package in (xiaohe.dispatch, xiaohe.gateway, xiaohe.geo, xiaohe.streams)
+        for package in (xiaohe.dispatch, xiaohe.gateway, xiaohe.geo, xiaohe.streams, xiaohe.wire)
         for module in pkgutil.iter_modules(package.__path__)
         for constant_name in _own_constants(f"{package.__name__}.{module.name}")
     }

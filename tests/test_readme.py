@@ -16,7 +16,7 @@ from xiaohe.cli import build
 from xiaohe.dispatch.inputs import RosterEntry
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.places import POLICY
-from xiaohe.streams.codec import decode_alert, decode_roster
+from xiaohe.wire.codec import decode_alert, decode_roster
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE, HACKING = "README.md", "README.zh-CN.md", "HACKING.md"

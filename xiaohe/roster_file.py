@@ -10,8 +10,8 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from xiaohe.places import read_file
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import decode_roster
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec import decode_roster
 
 READ_TIMEOUT_S = 30.0
 """How long reading the roster topic may take."""

@@ -29,11 +29,11 @@ from xiaohe.sim.faults.loop import TrueClock, VirtualLoop, WorkerClock
 from xiaohe.sim.faults.mishaps import RESTARTS_MS, Mishaps
 from xiaohe.sim.faults.worker import PoisonError, Process, WatchedEngine
 from xiaohe.streams import journal
-from xiaohe.streams.codec import decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.memory_log import MemoryTopics
 from xiaohe.streams.ports import INPUTS, POSITIONS, Raw, Step
 from xiaohe.streams.step_record import Record
+from xiaohe.wire.codec import decode_roster
 
 GRACE_MS: Final = 60_000
 """How soon everything must be at rest once all faults are over: what is promised."""

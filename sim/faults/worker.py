@@ -21,13 +21,13 @@ from xiaohe.sim.faults.group import Group
 from xiaohe.sim.faults.link import Link, UnansweredError
 from xiaohe.sim.faults.log import Peaks, SimLog
 from xiaohe.sim.faults.loop import VirtualLoop, WorkerClock
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import Gone, decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.lane import INBOX_HIGH, Flow
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.memory_log import MemoryTopics
 from xiaohe.streams.ports import INPUTS, Core, Publication, Raw, Step
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec import Gone, decode_roster
 
 ROSTER: Final = "roster"
 FETCH_RECORDS: Final = 50

@@ -15,9 +15,9 @@ from xiaohe.bench.recover import (
 )
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.places import POLICY
-from xiaohe.streams.codec import decode_roster
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.topics import load_topics
+from xiaohe.wire.codec import decode_roster
+from xiaohe.wire.murmur2 import partition_of
 
 STAGES = {"fence": 20, "fold": 300, "owed": 10, "positions": 30}
 

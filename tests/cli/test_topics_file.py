@@ -9,7 +9,7 @@ from xiaohe.topics import TOPICS_FILE, Topics, TopicsFileError, load_topics
 
 ROOT = Path(__file__).parents[2]
 
-CODE = ("xiaohe", "streams", "dispatch", "geo", "gateway", "sim", "bench")
+CODE = ("xiaohe", "wire", "streams", "dispatch", "geo", "gateway", "sim", "bench")
 
 DAY_MS = 86_400_000
 

@@ -16,7 +16,6 @@ from tests.fuzz.mutation import JsonMutator, Mutate
 from tests.fuzz.story import a_story
 from tests.fuzz.target import Target
 from xiaohe.dispatch.snapshot import from_rows, rows
-from xiaohe.streams import cloudevents
 from xiaohe.streams.decision_log import (
     NO_SNAPSHOT,
     VERSION,
@@ -46,6 +45,7 @@ from xiaohe.streams.step_record import (
     forward_to,
     undecided_publications,
 )
+from xiaohe.wire import cloudevents
 
 NAMES: Final = {topic: f"t.{topic}" for topic in INPUTS}
 RECEIVED_MS: Final = 1_900_000_000_000

@@ -18,9 +18,9 @@ from tests.dispatch.invariants import check_state, looked_up_anew
 from tests.fuzz.target import Target
 from tests.streams.station import AREA, NOON_MS, Station, member
 from xiaohe.dispatch.reasons import Reason
-from xiaohe.streams.codec import decode_roster
 from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.ports import POSITIONS, Publication, Raw, Step
+from xiaohe.wire.codec import decode_roster
 
 EVENTS_MAX: Final = 60
 """Instructions of one story that are carried out."""

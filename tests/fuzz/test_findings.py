@@ -6,11 +6,11 @@ import pytest
 from tests.fuzz.targets import BY_NAME
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.snapshot import from_rows
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec_positions import decode_positions
 from xiaohe.streams.decision_log import decode
 from xiaohe.streams.inbox import DUE_HEADER, Inbox
 from xiaohe.streams.ports import INPUTS, WAKEUPS, Raw
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec_positions import decode_positions
 
 FIX = b'{"member_id":"m1","lon":120,"lat":30,"fix_time":"2026-11-23T09:15:02Z","course_deg":%s}'
 

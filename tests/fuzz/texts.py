@@ -13,7 +13,7 @@ from tests.fuzz.wire import SHIFTS
 from xiaohe.dispatch.inputs import Shift
 from xiaohe.dispatch.shifts import BadShift, Schedule, intervals, parse_shifts
 from xiaohe.dispatch.times import BadTime, parse_rfc3339, rfc3339
-from xiaohe.streams.fix_times import parse_all
+from xiaohe.wire.fix_times import parse_all
 
 GOOD: Final = ("2026-11-23T09:15:02Z", "2026-11-23T09:15:02.123456+08:00")
 

@@ -18,10 +18,10 @@ from xiaohe.dispatch.fingerprint import fingerprint
 from xiaohe.dispatch.inputs import Alert, Fix, MemberAction, OperatorAction, RosterEntry, WakeUp
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.roster import Roster
-from xiaohe.streams import codec
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import Gone, PositionsRecord
-from xiaohe.streams.codec_positions import decode_positions
+from xiaohe.wire import codec
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec import Gone, PositionsRecord
+from xiaohe.wire.codec_positions import decode_positions
 
 KEY: Final = b"m1"
 KIB: Final = 1024

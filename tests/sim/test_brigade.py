@@ -16,7 +16,7 @@ from xiaohe.sim.calls import Calls
 from xiaohe.sim.habits import Delay
 from xiaohe.sim.members import Profile
 from xiaohe.sim.timescale import Timescale
-from xiaohe.streams.codec import (
+from xiaohe.wire.codec import (
     BadInput,
     decode_alert,
     decode_member_action,

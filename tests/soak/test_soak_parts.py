@@ -17,7 +17,7 @@ from xiaohe.soak.lag import EARLY_MAX, WAITED_S, Lag
 from xiaohe.soak.stories import ROUND_S, Stories
 from xiaohe.soak.unrest import BACK_AFTER_S, Unrest
 from xiaohe.soak.verdict import failures, memory, spread, use
-from xiaohe.streams.murmur2 import partition_of
+from xiaohe.wire.murmur2 import partition_of
 
 LANDMARKS = load_landmarks(PACKAGE / "data" / "places.geojson")
 

@@ -12,11 +12,11 @@ from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.times import parse_rfc3339, rfc3339
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.snap import Snapper
-from xiaohe.streams.codec import Gone, decode_roster
 from xiaohe.streams.engine import AreaEngine, Shared
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import Publication, Raw, Step
 from xiaohe.topics import load_topics
+from xiaohe.wire.codec import Gone, decode_roster
+from xiaohe.wire.murmur2 import partition_of
 
 POLICY = (Path(__file__).parents[2] / "data" / "policy.yaml").read_bytes()
 NOON_MS = parse_rfc3339("2030-01-07T04:00:00Z")

@@ -10,11 +10,11 @@ import pytest
 from tests.streams.station import AREA, NOON_MS, PARTITIONS, Station, headers, member, values
 from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.inbox import DUE_HEADER
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import Publication
 from xiaohe.streams.step_record import FIRST_RECEIPT
 from xiaohe.streams.wakeups import publication
 from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS, RefusedDevices
+from xiaohe.wire.murmur2 import partition_of
 
 
 def station() -> Station:

@@ -16,9 +16,9 @@ from xiaohe.dispatch.times import rfc3339
 from xiaohe.dispatch.tracking import concerned, concerns
 from xiaohe.dispatch.world import World
 from xiaohe.geo.live import Track
-from xiaohe.streams.codec_positions import decode_positions
-from xiaohe.streams.fix_columns import COLUMNS_MIN, FixColumns
 from xiaohe.streams.ports import Raw, Step
+from xiaohe.wire.codec_positions import decode_positions
+from xiaohe.wire.fix_columns import COLUMNS_MIN, FixColumns
 
 MEMBERS = 48
 JUNCTIONS = "abcdef"
@@ -28,7 +28,7 @@ JUNCTIONS = "abcdef"
 def one_by_one() -> Iterator[None]:
     """No record is long enough for columns in here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xiaohe.streams.codec_positions.COLUMNS_MIN", 10_000)
+        patch.setattr("xiaohe.wire.codec_positions.COLUMNS_MIN", 10_000)
         yield
 
 

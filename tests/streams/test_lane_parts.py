@@ -34,10 +34,10 @@ from xiaohe.streams.decision_log import (
     encode,
 )
 from xiaohe.streams.memory_log import MemoryBus, MemoryLog, MemoryTopics
-from xiaohe.streams.murmur2 import murmur2, partition_of
 from xiaohe.streams.takeover import LogDamagedError, take_over
 from xiaohe.streams.worker import StuckError
 from xiaohe.topics import load_topics
+from xiaohe.wire.murmur2 import murmur2, partition_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -404,7 +404,7 @@ def test_a_call_for_aid_is_an_alert_like_any_other() -> None:
 
 def neighbour_key() -> dict:
     """A record of the area `east`, in the partition that is its own."""
-    from xiaohe.streams.murmur2 import partition_of  # noqa: PLC0415 - of this one helper
+    from xiaohe.wire.murmur2 import partition_of  # noqa: PLC0415 - of this one helper
 
     return {"key": b"east", "partition": partition_of(b"east", 16)}
 

@@ -25,10 +25,10 @@ from xiaohe.streams.app import WorkerSettings
 from xiaohe.streams.clocks import VirtualClock
 from xiaohe.streams.lane import InputFailedError
 from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryLog, MemoryTopics
-from xiaohe.streams.murmur2 import partition_of
 from xiaohe.streams.ports import INPUTS, Core, Raw
 from xiaohe.streams.service import ROSTER, Service, ServiceSettings
 from xiaohe.topics import load_topics
+from xiaohe.wire.murmur2 import partition_of
 
 NOON_MS = parse_rfc3339("2030-01-07T04:00:00Z")
 PARTITIONS = 2

@@ -16,8 +16,8 @@ from xiaohe.geo.network import Network
 from xiaohe.output import say, say_json
 from xiaohe.places import DATA_DIR, ROADS
 from xiaohe.roster_file import publish, read_roster
-from xiaohe.streams.codec import Gone, decode_roster
 from xiaohe.topics import load_topics
+from xiaohe.wire.codec import Gone, decode_roster
 
 FINDINGS_SHOWN_MAX = 50
 """Findings shown one by one to a person; the rest are counted."""

@@ -8,10 +8,10 @@ from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.world import RoadMap
 from xiaohe.geo.files import load_network, read_bytes, version_of
 from xiaohe.replay.recording import Recording
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec import Gone, decode_roster
 from xiaohe.streams.ports import Raw
 from xiaohe.streams.service import ROSTER
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec import Gone, decode_roster
 
 OnChange = Callable[[str, Raw], None]
 """Told the member and the record, as the engine is by its worker."""

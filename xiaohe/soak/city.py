@@ -11,7 +11,7 @@ import yaml
 
 from xiaohe.places import ROADS
 from xiaohe.sim.streets import Streets
-from xiaohe.streams.murmur2 import partition_of
+from xiaohe.wire.murmur2 import partition_of
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

@@ -23,17 +23,17 @@ from xiaohe.dispatch.inputs import (
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
 from xiaohe.geo.datum import to_wgs84, to_wgs84_many
-from xiaohe.streams import cloudevents
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.cloudevents import Headers
-from xiaohe.streams.codec_common import (
+from xiaohe.wire import cloudevents
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.cloudevents import Headers
+from xiaohe.wire.codec_common import (
     CONTRACT_LIMITS,
     Limits,
     are_identifiers,
     identifier_of,
     keyed,
 )
-from xiaohe.streams.fix_columns import (
+from xiaohe.wire.fix_columns import (
     COLUMNS_MIN,
     FixColumns,
     Numbers,
@@ -42,9 +42,9 @@ from xiaohe.streams.fix_columns import (
     columns_of,
     numbers,
 )
-from xiaohe.streams.fix_times import Moments, parse_all
-from xiaohe.streams.json_object import check_size, read_object
-from xiaohe.streams.typed import INTEGER_MAX, typed
+from xiaohe.wire.fix_times import Moments, parse_all
+from xiaohe.wire.json_object import check_size, read_object
+from xiaohe.wire.typed import INTEGER_MAX, typed
 
 FIX_MS_MIN: Final = parse_rfc3339("2000-01-01T00:00:00Z")
 """A receiver that has no satellite yet reports 1970 or 1980."""

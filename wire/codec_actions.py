@@ -6,9 +6,9 @@ import msgspec
 
 from xiaohe.dispatch.inputs import MemberAction, OperatorAction, OrderAnswer
 from xiaohe.dispatch.reasons import Reason
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.cloudevents import Headers
-from xiaohe.streams.codec_common import (
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.cloudevents import Headers
+from xiaohe.wire.codec_common import (
     CONTRACT_LIMITS,
     Limits,
     identifier_of,
@@ -16,8 +16,8 @@ from xiaohe.streams.codec_common import (
     wgs84,
     without_impossible_position,
 )
-from xiaohe.streams.json_object import read_object
-from xiaohe.streams.typed import typed
+from xiaohe.wire.json_object import read_object
+from xiaohe.wire.typed import typed
 
 ORDER_ANSWERS: Final[frozenset[str]] = frozenset(get_args(OrderAnswer))
 """What a member says to one order; each needs its dispatch_id."""

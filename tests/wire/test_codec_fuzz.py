@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from xiaohe.dispatch.fingerprint import fingerprint
 from xiaohe.dispatch.inputs import Alert, MemberAction, OperatorAction, RosterEntry, WakeUp
 from xiaohe.dispatch.reasons import Reason
-from xiaohe.streams import codec, codec_positions
-from xiaohe.streams.codec import BadInput, Gone, PositionsRecord
+from xiaohe.wire import codec, codec_positions
+from xiaohe.wire.codec import BadInput, Gone, PositionsRecord
 
 KEY = b"m1"
 

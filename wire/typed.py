@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from xiaohe.dispatch.reasons import Reason
-from xiaohe.streams.bad_input import BadInput
+from xiaohe.wire.bad_input import BadInput
 
 INTEGER_MAX = 2**63 - 1
 """Integers beyond 64 bits cannot be written by common JSON writers, ours among them."""

@@ -12,8 +12,8 @@ import re
 import msgspec
 
 from xiaohe.dispatch.reasons import Reason
-from xiaohe.streams import cloudevents
-from xiaohe.streams.bad_input import BadInput
+from xiaohe.wire import cloudevents
+from xiaohe.wire.bad_input import BadInput
 
 NESTING_MAX = 32
 """Levels of objects and lists in a value: the contract's deepest message has 4."""

@@ -9,8 +9,8 @@ from typing import Final
 from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.geo.datum import to_wgs84
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.typed import typed
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.typed import typed
 
 KIB = 1024
 

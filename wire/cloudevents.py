@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import rfc3339
-from xiaohe.streams.bad_input import BadInput
+from xiaohe.wire.bad_input import BadInput
 
 SPEC_VERSION = "1.0"
 STRUCTURED = b"application/cloudevents"

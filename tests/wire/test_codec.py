@@ -14,8 +14,8 @@ from xiaohe.dispatch.inputs import Cause, Position, WakeUp
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import parse_rfc3339
 from xiaohe.geo.datum import from_wgs84
-from xiaohe.streams import codec
-from xiaohe.streams.codec import BadInput, Gone
+from xiaohe.wire import codec
+from xiaohe.wire.codec import BadInput, Gone
 
 AREA = b"riverside"
 AT_MS = parse_rfc3339("2026-11-23T09:15:02.123Z")

@@ -8,9 +8,9 @@ import pytest
 
 from tests.streams.station import NOON_MS, Station, member, values
 from xiaohe.dispatch.times import rfc3339
-from xiaohe.streams import codec_positions, json_object
 from xiaohe.streams.engine import DECODERS
 from xiaohe.streams.ports import POSITIONS
+from xiaohe.wire import codec_positions, json_object
 
 TOPICS = [*DECODERS, POSITIONS]
 MIB = 1024 * 1024

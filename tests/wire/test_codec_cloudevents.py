@@ -1,7 +1,7 @@
 """CloudEvents of what goes out."""
 
 from xiaohe.dispatch.times import parse_rfc3339
-from xiaohe.streams import cloudevents
+from xiaohe.wire import cloudevents
 
 
 def test_output_headers_are_binary_mode_and_the_same_again_on_a_repeat():

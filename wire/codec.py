@@ -22,15 +22,15 @@ from xiaohe.dispatch.inputs import Alert, Cause, RosterEntry, WakeUp
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.shifts import BadShift, parse_shifts
 from xiaohe.dispatch.times import rfc3339
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.cloudevents import Headers
-from xiaohe.streams.codec_actions import (
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.cloudevents import Headers
+from xiaohe.wire.codec_actions import (
     MEMBER_ACTIONS,
     OPERATOR_ACTIONS,
     decode_member_action,
     decode_operator_action,
 )
-from xiaohe.streams.codec_common import (
+from xiaohe.wire.codec_common import (
     CONTRACT_LIMITS,
     Limits,
     identifier_of,
@@ -38,9 +38,9 @@ from xiaohe.streams.codec_common import (
     wgs84,
     without_impossible_position,
 )
-from xiaohe.streams.codec_positions import PositionsRecord, decode_positions
-from xiaohe.streams.json_object import read_object
-from xiaohe.streams.typed import typed
+from xiaohe.wire.codec_positions import PositionsRecord, decode_positions
+from xiaohe.wire.json_object import read_object
+from xiaohe.wire.typed import typed
 
 __all__ = [
     "MEMBER_ACTIONS",

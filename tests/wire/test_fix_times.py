@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
-from xiaohe.streams.fix_times import FORMS, parse_all
+from xiaohe.wire.fix_times import FORMS, parse_all
 
 GOOD = [
     "2026-11-23T09:15:02Z",

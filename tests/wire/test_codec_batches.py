@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from xiaohe.dispatch.inputs import Fix
-from xiaohe.streams.bad_input import BadInput
-from xiaohe.streams.codec_common import are_identifiers
-from xiaohe.streams.codec_positions import decode_positions
-from xiaohe.streams.fix_columns import COLUMNS_MIN, FixColumns, columns_of
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec_common import are_identifiers
+from xiaohe.wire.codec_positions import decode_positions
+from xiaohe.wire.fix_columns import COLUMNS_MIN, FixColumns, columns_of
 
 AREA = b"riverside"
 LONG = COLUMNS_MIN + 8
