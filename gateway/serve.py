@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from xiaohe.gateway.app import build_gateway
-from xiaohe.topics import Topics
+from xiaohe.gateway.parts import Parts
 
 BACKLOG = 128
 """Connections that may wait to be taken."""
+
+CONNECTIONS_MAX = 2_000
+"""Connections and requests at once; one more is answered 503 at once."""
+
+HEAD_BYTES_MAX = 32 * 1024
+"""A request's head may be so long."""
 
 
 class AddressTaken(Exception):
@@ -43,20 +49,22 @@ def address_of(listener: socket.socket) -> str:
 
 
 def run_gateway(
-    listener: socket.socket, bootstrap_servers: str, topics: Topics, on_ready: Callable[[], None]
+    listener: socket.socket, parts: Callable[[], Parts], on_ready: Callable[[], None]
 ) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    asyncio.run(_serve(listener, bootstrap_servers, topics, on_ready))
+    """Serve until SIGTERM or SIGINT. ``parts`` is called inside the event loop."""
+    asyncio.run(_serve(listener, parts, on_ready))
 
 
 async def _serve(
-    listener: socket.socket, bootstrap_servers: str, topics: Topics, on_ready: Callable[[], None]
+    listener: socket.socket, parts: Callable[[], Parts], on_ready: Callable[[], None]
 ) -> None:
     config = uvicorn.Config(
-        build_gateway(bootstrap_servers, topics),
+        build_gateway(parts()),
         log_level="warning",
         lifespan="on",
         server_header=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
     )
     server = _Server(config, on_ready)
     loop = asyncio.get_running_loop()

@@ -157,7 +157,7 @@ class Stack:
             self._say("publishing the roster")
             await publish_missing(self.bootstrap_servers, self.topics.roster.name, entries)
         self._say("starting worker and gateway")
-        await self._start_part("gateway", self._gateway_command())
+        await self._start_part("gateway", self._gateway_command(roads))
         for n in range(options.workers):
             await self._start_part(f"worker-{n}", self._worker_command(n, roads))
         await self._await_ready()
@@ -178,12 +178,14 @@ class Stack:
         folder = self._options.data_dir / "broker"
         return Broker.start(folder, bound_to_parent=True, say=self._say)
 
-    def _gateway_command(self) -> list[str]:
+    def _gateway_command(self, roads: Path) -> list[str]:
         return [
             *_program(),
             "gateway",
             "--bootstrap-servers", self.bootstrap_servers,
             "--http", self.http,
+            "--roads", str(roads),
+            "--policy", str(self._options.policy or POLICY),
             "--json",
         ]  # fmt: skip
 

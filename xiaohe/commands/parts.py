@@ -1,6 +1,7 @@
 """``xiaohe worker`` and ``xiaohe gateway``: one part alone, against a running Kafka."""
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from xiaohe.commands.options import (
     Roads,
     Speed,
 )
+from xiaohe.dispatch.policy import load_policy
+from xiaohe.geo.files import load_pieces
 from xiaohe.output import note, say_json
-from xiaohe.places import DATA_DIR, POLICY, ROADS
+from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
 from xiaohe.topics import load_topics
 
 
@@ -72,13 +75,30 @@ def worker(
 
 
 def gateway(
-    *, bootstrap_servers: NeededServers, http: Http = DEFAULT_HTTP, json: Json = False
+    *,
+    bootstrap_servers: NeededServers,
+    http: Http = DEFAULT_HTTP,
+    roads: Roads = None,
+    policy: PolicyFile = None,
+    json: Json = False,
 ) -> int:
     """Run one gateway until SIGTERM."""
-    from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - slow
+    from xiaohe.gateway.known import Known  # noqa: PLC0415 - HTTP is slow to load
+    from xiaohe.gateway.parts import Parts  # noqa: PLC0415 - the same
+    from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - the same
 
     _log_to_stderr()
+    pieces, _ = load_pieces(roads or ROADS)
+    rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
     listener = listen(http)
+
+    def parts() -> Parts:
+        return Parts(
+            bootstrap_servers=bootstrap_servers,
+            topics=load_topics(),
+            known=Known(rules, pieces),
+            now_ms=lambda: time.time_ns() // 1_000_000,
+        )
 
     def on_ready() -> None:
         if json:
@@ -86,7 +106,7 @@ def gateway(
         else:
             note(f"listening on http://{address_of(listener)}/")
 
-    run_gateway(listener, bootstrap_servers, load_topics(), on_ready)
+    run_gateway(listener, parts, on_ready)
     return 0
 
 

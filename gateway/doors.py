@@ -1,0 +1,10 @@
+"""Every door of the gateway, in one list."""
+
+from xiaohe.gateway import health
+from xiaohe.gateway.door import Door
+from xiaohe.gateway.parts import Parts
+
+
+def doors_of(parts: Parts) -> tuple[Door, ...]:
+    """Give all doors, made for these parts."""
+    return (*health.doors(parts),)

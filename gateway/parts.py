@@ -1,0 +1,57 @@
+"""What the doors share, brought up together and taken down in the opposite order."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from xiaohe.gateway.access.principal import Access, NobodyMay
+from xiaohe.gateway.follower import Follower
+from xiaohe.gateway.known import Known
+from xiaohe.gateway.publisher import Publisher
+from xiaohe.topics import Topics
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """The gateway's parts; entering it connects them, leaving it disconnects them.
+
+    ``now_ms`` is the machine's clock, ms since the epoch: given from outside, so that tests have
+    their own.
+    """
+
+    bootstrap_servers: str
+    topics: Topics
+    known: Known
+    now_ms: Callable[[], int]
+    access: Access = field(default_factory=NobodyMay)
+    publisher: Publisher = field(init=False)
+    _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        """Make the parts that need others."""
+        self.publisher = Publisher(self.bootstrap_servers)
+
+    async def __aenter__(self) -> Self:
+        """Connect; return when the roster has been read whole."""
+        async with contextlib.AsyncExitStack() as starting:
+            await starting.enter_async_context(self.publisher)
+            await starting.enter_async_context(
+                Follower(
+                    self.bootstrap_servers,
+                    self.topics.roster.name,
+                    self.known.take_roster_record,
+                )
+            )
+            self._running = starting.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await self._running.aclose()

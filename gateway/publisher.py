@@ -1,0 +1,104 @@
+"""What the gateway writes on Kafka, and the wait for it: nobody is told "taken" before it is."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from msgspec import Struct
+
+from xiaohe.gateway.access.principal import Permit
+from xiaohe.topics import Topic
+from xiaohe.wire.murmur2 import partition_of
+
+ACKNOWLEDGED_WITHIN_S: Final = 5.0
+"""A write that the cluster has not acknowledged after so long is answered 503: the sender tries
+again, and the same id makes a second arrival harmless."""
+
+REQUEST_TIMEOUT_MS: Final = 4_000
+"""One request of the producer; shorter than the wait for its acknowledgement."""
+
+
+class NotPublished(Exception):
+    """The cluster did not acknowledge in time: it may or may not hold the record."""
+
+
+class Record(Struct, frozen=True):
+    """One record to be written."""
+
+    topic: Topic
+    key: str
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Written(Struct, frozen=True):
+    """Where a record lies, and when the broker says that it came."""
+
+    topic: str
+    partition: int
+    offset: int
+    received_ms: int
+
+
+class Publisher:
+    """The gateway's one producer: idempotent, all copies acknowledged; an async context manager."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._servers = bootstrap_servers
+        self._producer: AIOKafkaProducer | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Send what is under way and disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def publish(self, permit: Permit, record: Record) -> Written:
+        """Write one record; return when it is acknowledged. Raises NotPublished."""
+        return (await self.publish_all(permit, [record]))[0]
+
+    async def publish_all(self, permit: Permit, records: Iterable[Record]) -> list[Written]:
+        """Write records, those of one partition in order; return when all are acknowledged.
+
+        ``permit`` is that of whoever wants it written. Raises NotPublished.
+        """
+        assert permit.principal is not None, "nothing is written for nobody"
+        producer = self._producer
+        assert producer is not None, "use `async with`"
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
+                sent = [
+                    await producer.send(
+                        record.topic.name,
+                        key=record.key.encode(),
+                        value=record.value,
+                        headers=list(record.headers),
+                        partition=partition_of(record.key.encode(), record.topic.partitions),
+                    )
+                    for record in records
+                ]
+                written = await asyncio.gather(*sent)
+        except (KafkaError, TimeoutError) as failed:
+            raise NotPublished(
+                "the broker did not acknowledge in time: send the same again, with the same ids"
+            ) from failed
+        return [Written(w.topic, w.partition, w.offset, w.timestamp) for w in written]
