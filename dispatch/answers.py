@@ -41,7 +41,7 @@ def take_member_action(draft: Draft, action: MemberAction) -> None:
     Raises Refused where the sender may not say so.
     """
     if draft.world.roster.get(action.member_id) is None and not _holds(draft, action):
-        raise Refused(Reason.UNKNOWN_MEMBER, f"the roster has no member {action.member_id}")
+        raise Refused(Reason.UNKNOWN_MEMBER, "the roster has no such member_id")
     if action.action in TO_AN_ORDER:
         _answer(draft, action)
     elif action.action in ABOUT_DUTY:
@@ -61,7 +61,7 @@ def _declare(draft: Draft, action: MemberAction) -> None:
     member_id = action.member_id
     home = draft.world.roster.area_of(member_id)
     if home != draft.state.area_id:
-        raise Refused(Reason.WRONG_AREA, f"{member_id} belongs to area {home}: use it as the key")
+        raise Refused(Reason.WRONG_AREA, f"the member belongs to area {home}: use it as the key")
     until_ms = draft.world.roster.next_boundary_ms(member_id, draft.stamp.received_ms)
     if action.action in {"break", "resume"}:
         on_break = action.action == "break"

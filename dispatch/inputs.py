@@ -30,6 +30,10 @@ POSITIONS_IN_BATCH_MAX = 1000
 
 Text = Annotated[str, Meta(max_length=ALERT_TEXT_CHARACTERS_MAX)]
 
+PERSONAL = Meta(extra_json_schema={"x-personal": True})
+"""Marks a field that is about a person: it is in no log, no metric, no message of a fault, and no
+dead letter. ``personal`` of topics.yaml says the same of each topic; a test holds them equal."""
+
 
 class Position(Struct, frozen=True, gc=False):
     """A place in decimal degrees; WGS-84 once the rim has converted it."""
@@ -64,20 +68,20 @@ class Alert(Struct, frozen=True, kw_only=True):
     source: Identifier
     category: Label
     occurred_at: str
-    position: Position | None = None
+    position: Annotated[Position, PERSONAL] | None = None
     road_id: Label | None = None
-    address: Text | None = None
+    address: Annotated[Text, PERSONAL] | None = None
     priority: Annotated[int, Meta(ge=1, le=4)] = 2
-    text: Text | None = None
-    caller_id: Text | None = None
-    callback: Text | None = None
+    text: Annotated[Text, PERSONAL] | None = None
+    caller_id: Annotated[Text, PERSONAL] | None = None
+    callback: Annotated[Text, PERSONAL] | None = None
     skills: tuple[Label, ...] = ()
     needed: Annotated[int, Meta(ge=1, le=50)] | None = None
     forces: tuple[Label, ...] = ()
-    place: Premises | None = None
+    place: Annotated[Premises, PERSONAL] | None = None
     reported_by: Identifier | None = None
     confidence: Share | None = None
-    evidence: tuple[Text, ...] = ()
+    evidence: Annotated[tuple[Text, ...], PERSONAL] = ()
     supersedes: Identifier | None = None
     drill: bool = False
     origin: AidOrigin | None = None
@@ -89,10 +93,10 @@ class Fix(Struct, frozen=True, kw_only=True):
     ``fix_time`` is the time as the sender wrote it, where that is known.
     """
 
-    member_id: Identifier | None = None
-    device_id: Identifier | None = None
-    lon: Longitude
-    lat: Latitude
+    member_id: Annotated[Identifier, PERSONAL] | None = None
+    device_id: Annotated[Identifier, PERSONAL] | None = None
+    lon: Annotated[Longitude, PERSONAL]
+    lat: Annotated[Latitude, PERSONAL]
     fix_ms: int
     fix_time: str = ""
     accuracy_m: NotNegative | None = None
@@ -111,14 +115,14 @@ class MemberAction(Struct, frozen=True, kw_only=True):
     """What a member answers or reports."""
 
     action_id: Identifier
-    member_id: Identifier
+    member_id: Annotated[Identifier, PERSONAL]
     at: str
     action: Label
     dispatch_id: Identifier | None = None
     reason: Label | None = None
     outcome: Label | None = None
-    text: Text | None = None
-    position: Position | None = None
+    text: Annotated[Text, PERSONAL] | None = None
+    position: Annotated[Position, PERSONAL] | None = None
     device_ids: tuple[Identifier, ...] = ()
 
 
@@ -126,7 +130,7 @@ class OperatorAction(Struct, frozen=True, kw_only=True):
     """What a desk decides by hand."""
 
     action_id: Identifier
-    operator_id: Identifier
+    operator_id: Annotated[Identifier, PERSONAL]
     at: str
     action: Label
     incident_id: Identifier | None = None
@@ -136,8 +140,8 @@ class OperatorAction(Struct, frozen=True, kw_only=True):
     mode: Literal["peacetime", "emergency"] | None = None
     road_id: Label | None = None
     reason: Label | None = None
-    text: Text | None = None
-    fields: dict[str, object] = {}
+    text: Annotated[Text, PERSONAL] | None = None
+    fields: Annotated[dict[str, object], PERSONAL] = {}
 
 
 class WakeUp(Struct, frozen=True, kw_only=True):
@@ -169,9 +173,9 @@ class Shift(Struct, frozen=True, kw_only=True):
 class RosterEntry(Struct, frozen=True, kw_only=True):
     """One member: who they are, which roads they answer for, when they are on duty."""
 
-    member_id: Identifier
+    member_id: Annotated[Identifier, PERSONAL]
     area_id: Identifier
-    name: Label
+    name: Annotated[Label, PERSONAL]
     team: Label
     unit: Label | None = None
     rank: Literal["member", "squad_leader", "squadron_leader", "brigade_leader"] = "member"
@@ -179,9 +183,9 @@ class RosterEntry(Struct, frozen=True, kw_only=True):
     travel_mode: Literal["walk", "ebike", "car"] = "ebike"
     skills: tuple[Label, ...] = ()
     roads: tuple[RoadRole, ...] = ()
-    shifts: tuple[Shift, ...] = ()
+    shifts: Annotated[tuple[Shift, ...], PERSONAL] = ()
     post: Position | None = None
-    device_ids: tuple[Identifier, ...] = ()
+    device_ids: Annotated[tuple[Identifier, ...], PERSONAL] = ()
 
 
 class Cause(Struct, frozen=True):

@@ -91,7 +91,7 @@ def _dispatch(draft: Draft, action: OperatorAction) -> None:
         raise Refused(Reason.ACTION_NEEDS_FIELD, "dispatch needs member_id")
     member = draft.world.roster.get(action.member_id)
     if member is None or member.area_id != draft.state.area_id:
-        raise Refused(Reason.UNKNOWN_MEMBER, f"this area has no member {action.member_id}")
+        raise Refused(Reason.UNKNOWN_MEMBER, "this area has no such member_id")
     held = draft.state.holding.get(action.member_id)
     if held is not None and held.incident_id == incident.incident_id:
         return

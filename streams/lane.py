@@ -46,6 +46,7 @@ from xiaohe.streams.ports import (
 )
 from xiaohe.streams.takeover import TakenOver
 from xiaohe.streams.wakeups import Calls, publication
+from xiaohe.wire.fault_text import briefly
 
 _log = structlog.get_logger(__name__)
 
@@ -416,7 +417,7 @@ class Lane:
             try:
                 self._decide(batch, item, owed_from)
             except Exception as error:
-                await self._trace(item, repr(error))
+                await self._trace(item, briefly(error))
                 raise self._failed(item, error) from error
             if item.raw.topic == POSITIONS:
                 positions_left -= len(item.raw.value or b"")
@@ -520,7 +521,7 @@ class Lane:
         raw = item.raw
         return InputFailedError(
             f"{raw.topic}[{raw.partition}] at offset {raw.offset} could not be decided (after "
-            f"{ATTEMPTS_MAX} attempts it is set aside): {error!r}"
+            f"{ATTEMPTS_MAX} attempts it is set aside): {briefly(error)}"
         )
 
     # --- between the batches --------------------------------------------------------------

@@ -28,9 +28,9 @@ def member_of(
         raise BadInput(Reason.UNKNOWN_DEVICE, "give the device to a member in the roster")
     home = roster.area_of(member_id)
     if home is None:
-        raise BadInput(Reason.UNKNOWN_MEMBER, f"the roster has no member {member_id}")
+        raise BadInput(Reason.UNKNOWN_MEMBER, "the roster has no such member_id")
     if home != state.area_id:
-        raise BadInput(Reason.WRONG_AREA, f"{member_id} belongs to area {home}")
+        raise BadInput(Reason.WRONG_AREA, f"the member belongs to area {home}")
     return member_id
 
 

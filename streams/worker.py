@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NoReturn, Protocol
@@ -27,6 +26,7 @@ from xiaohe.streams.lane import Flow, Lane
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.ports import Clock, Core, Log
 from xiaohe.topics import Topics
+from xiaohe.wire.fault_text import kind_of, told
 
 _log = structlog.get_logger(__name__)
 
@@ -239,7 +239,7 @@ def run_worker(worker: Worker) -> int:
 
 
 def _left(error: BaseException) -> str:
-    return f"xiaohe worker: left: {type(error).__name__}: {error}"
+    return f"xiaohe worker: left: {kind_of(error)}"
 
 
 async def _supervised(worker: Worker) -> None:
@@ -251,7 +251,7 @@ async def _supervised(worker: Worker) -> None:
     watchdog.start()
     error = await worker.run()
     if error is not None:
-        traceback.print_exception(error)
+        sys.stderr.write(told(error) + "\n")
         _die(_left(error))  # here, for a task that will not end would keep the loop
     watchdog.stop()
 

@@ -1,11 +1,8 @@
 """``xiaohe worker`` and ``xiaohe gateway``: one part alone, against a running Kafka."""
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-
-import structlog
 
 from xiaohe.commands.options import (
     DEFAULT_HTTP,
@@ -19,6 +16,7 @@ from xiaohe.commands.options import (
 )
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.geo.files import load_pieces
+from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say_json
 from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
 from xiaohe.topics import load_topics
@@ -48,7 +46,7 @@ def worker(
     from xiaohe.streams.app import WorkerSettings  # noqa: PLC0415 - Faust is slow to load
     from xiaohe.streams.service import ServiceSettings, run_service  # noqa: PLC0415 - the same
 
-    _log_to_stderr()
+    log_to_stderr()
     folder = _folder(data_dir / "faust" / (instance or "worker"))
     settings = ServiceSettings(
         worker=WorkerSettings(
@@ -87,7 +85,7 @@ def gateway(
     from xiaohe.gateway.parts import Parts  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - the same
 
-    _log_to_stderr()
+    log_to_stderr()
     pieces, _ = load_pieces(roads or ROADS)
     rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
     listener = listen(http)
@@ -113,8 +111,3 @@ def gateway(
 def _folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def _log_to_stderr() -> None:
-    """Keep standard output for what a program may read."""
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
