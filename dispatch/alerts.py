@@ -97,7 +97,7 @@ def _open_distress(draft: Draft, alert: Alert, distress: Distress) -> str | None
     return next(
         (
             i.incident_id
-            for i in draft.state.incidents.values()
+            for i in draft.state.incidents.under_way()
             if i.is_live and i.distress_of == distress.member_id and i.category == alert.category
         ),
         None,

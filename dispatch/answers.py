@@ -117,12 +117,10 @@ def _answer(draft: Draft, action: MemberAction) -> None:
 def _ordered(draft: Draft, action: MemberAction) -> tuple[Incident, Order]:
     if action.dispatch_id is None:
         raise Refused(Reason.ACTION_NEEDS_FIELD, f"{action.action} needs dispatch_id")
-    incident_id = draft.state.order_incident.get(action.dispatch_id)
-    if incident_id is None:
+    incident = draft.state.incident_of_order(action.dispatch_id)
+    order = None if incident is None else incident.order(action.dispatch_id)
+    if incident is None or order is None:
         raise Refused(Reason.UNKNOWN_ORDER, f"there is no order {action.dispatch_id} here")
-    incident = draft.incident(incident_id)
-    order = incident.order(action.dispatch_id)
-    assert order is not None, "the look-up follows from the incident"
     return incident, order
 
 

@@ -141,16 +141,13 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
     before = state.incidents.get(incident.incident_id)
     if before is not None:
         incident = _without_told(before, incident)
-    holding, order_incident = state.holding, state.order_incident
-    served_ms = state.served_ms
+    holding, served_ms = state.holding, state.served_ms
     if before is None or before.orders is not incident.orders:
         known = {o.dispatch_id: o for o in before.orders} if before is not None else {}
         for order in incident.orders:
             old = known.get(order.dispatch_id)
             if old is order:
                 continue
-            if old is None:
-                order_incident = order_incident.insert(order.dispatch_id, incident.incident_id)
             if order.is_open and not (old is not None and old.is_open):
                 assert order.member_id not in holding, "a member has one open order at most"
                 held = Holding(incident.incident_id, order.dispatch_id)
@@ -161,9 +158,8 @@ def put_incident(state: AreaState, incident: Incident) -> AreaState:
     was, now = _waiting_of(before), _waiting_of(incident)
     return replace(
         state,
-        incidents=state.incidents.insert(incident.incident_id, incident),
+        incidents=state.incidents.insert(incident),
         holding=holding,
-        order_incident=order_incident,
         live_by_road=_by_road(state, before, incident),
         distressed=_distressed(state, incident),
         served_ms=served_ms,
@@ -277,7 +273,7 @@ def _distressed(state: AreaState, incident: Incident) -> frozenset[str]:
         return state.distressed | {incident.distress_of}
     if incident.distress_of in state.distressed and not any(
         other.is_live and other.distress_of == incident.distress_of
-        for other in state.incidents.values()
+        for other in state.incidents.under_way()
         if other.incident_id != incident.incident_id
     ):
         return state.distressed - {incident.distress_of}

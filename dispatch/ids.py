@@ -23,6 +23,11 @@ def dispatch_id_of(incident_id: str, attempt: int) -> str:
     return f"{incident_id}-{attempt}"
 
 
+def incident_id_of_order(dispatch_id: str) -> str:
+    """Give the incident that an order of this id would belong to."""
+    return dispatch_id.rpartition("-")[0]
+
+
 def aid_alert_id_of(incident_id: str, n: int) -> str:
     """Give the alert that asks the n-th neighbour for mutual aid."""
     return f"aid:{incident_id}:{n}"

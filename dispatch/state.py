@@ -10,15 +10,21 @@ stop the worker for seconds.
 
 from __future__ import annotations  # rpds maps cannot be subscripted at run time
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+import msgspec
 from msgspec import Struct
 from rpds import HashTrieMap
 
 from xiaohe.dispatch.facts import OPERATOR_RULE, Responsible, Why
+from xiaohe.dispatch.ids import incident_id_of_order
 from xiaohe.dispatch.inputs import AidOrigin, Position
 from xiaohe.dispatch.lifecycle import LIVE, IncidentState, OrderEnd, OrderState, Role
 from xiaohe.dispatch.ordered import Ordered
+from xiaohe.dispatch.packed import pack, unpack
+from xiaohe.dispatch.remembered import MS_BYTES, ActionTimes, Remembered, ms_bytes
 
 
 class Order(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -152,6 +158,19 @@ class Incident(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
         return self.state in LIVE
 
     @property
+    def is_over(self) -> bool:
+        """Nobody has to go, nobody is bound by it, and nothing of it falls due."""
+        return not (self.is_live or self.deadlines or any(o.is_open for o in self.orders))
+
+    @property
+    def last_ms(self) -> int:
+        """When something last happened to it, of what is told for an incident that is over."""
+        timeline = self.timeline
+        named = (timeline.received_ms, timeline.resolved_ms, timeline.closed_ms)
+        ended = (order.ended_ms for order in self.orders)
+        return max(t for t in (*named, *ended) if t is not None)
+
+    @property
     def is_measured(self) -> bool:
         """The windows of acceptance and arrival count: it was reported, not found."""
         return self.accept_by_ms is not None
@@ -194,6 +213,122 @@ class SeenAlert(Struct, frozen=True, gc=False):
     incident_id: str
     fingerprint: str
     received_ms: int
+
+
+INCIDENT_ID_HEAD: Final = "inc-"
+HASH_BYTES: Final = 32
+HASH_OF_ID_BYTES: Final = 10
+"""What is hexadecimal in an incident's id and in a fingerprint (``ids.py``, ``fingerprint.py``)."""
+
+
+class SeenAlerts(Remembered[SeenAlert]):
+    """What is remembered of each alert."""
+
+    __slots__ = ()
+
+    VALUE_BYTES = MS_BYTES + HASH_BYTES + HASH_OF_ID_BYTES
+
+    @classmethod
+    def _pack(cls, value: SeenAlert) -> bytes:
+        ident = value.incident_id.removeprefix(INCIDENT_ID_HEAD)
+        packed = ms_bytes(value.received_ms) + bytes.fromhex(value.fingerprint + ident)
+        if cls._unpack(packed) != value:
+            raise ValueError(f"an alert of {value.incident_id} has none of our ids")
+        return packed
+
+    @classmethod
+    def _unpack(cls, value: bytes) -> SeenAlert:
+        hashes = value[MS_BYTES:]
+        return SeenAlert(
+            incident_id=INCIDENT_ID_HEAD + hashes[HASH_BYTES:].hex(),
+            fingerprint=hashes[:HASH_BYTES].hex(),
+            received_ms=int.from_bytes(value[:MS_BYTES], "big"),
+        )
+
+
+_INCIDENTS: Final = msgspec.json.Decoder(Incident)
+
+
+class Incidents(Mapping[str, Incident]):
+    """The incidents of an area, never changed in place; those that are over are packed.
+
+    An incident that is over may be reopened, corrected or asked for until it is forgotten, a month
+    later, so all of it is kept; but hardly anybody looks at it, and there are a hundred times as
+    many of them as are under way. Packed, one takes a tenth of the room; it is unpacked for
+    whoever asks, in some microseconds.
+    """
+
+    __slots__ = ("_over", "_under_way")
+
+    def __init__(
+        self,
+        under_way: HashTrieMap[str, Incident] | None = None,
+        over: HashTrieMap[str, bytes] | None = None,
+    ) -> None:
+        """Make one without any; what is in it comes from ``insert``."""
+        self._under_way = HashTrieMap() if under_way is None else under_way
+        self._over = HashTrieMap() if over is None else over
+
+    def insert(self, incident: Incident) -> Incidents:
+        """Give the same with one more, or with another state of one."""
+        incident_id = incident.incident_id
+        if not incident.is_over:
+            under_way = self._under_way.insert(incident_id, incident)
+            return Incidents(under_way, self._over.discard(incident_id))
+        packed = ms_bytes(incident.last_ms) + pack(msgspec.json.encode(incident))
+        return Incidents(
+            self._under_way.discard(incident_id), self._over.insert(incident_id, packed)
+        )
+
+    def remove(self, incident_id: str) -> Incidents:
+        """Give the same without one of them."""
+        assert incident_id in self, "there is no such incident"
+        return Incidents(self._under_way.discard(incident_id), self._over.discard(incident_id))
+
+    def __getitem__(self, incident_id: str) -> Incident:
+        """Give an incident. Raises KeyError."""
+        incident = self._under_way.get(incident_id)
+        if incident is not None:
+            return incident
+        return _INCIDENTS.decode(unpack(self._over[incident_id][MS_BYTES:]))
+
+    def __contains__(self, incident_id: object) -> bool:
+        """Whether there is one of this id."""
+        return incident_id in self._under_way or incident_id in self._over
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the ids, in no order."""
+        yield from self._under_way
+        yield from self._over
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._under_way) + len(self._over)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same incidents are in both, in the same states."""
+        if not isinstance(other, Incidents):
+            return NotImplemented
+        # Not by their packed bytes alone: `!=` of two equal maps is true, so it is not asked.
+        return bool(self._under_way == other._under_way and self._over == other._over)
+
+    __hash__ = None  # type: ignore[assignment]  # nobody needs it, and it would have to read all
+
+    def under_way(self) -> Iterator[Incident]:
+        """Give those that are not over."""
+        return iter(self._under_way.values())
+
+    def over_since(self) -> Iterator[tuple[str, int]]:
+        """Give the ids of those that are over, and when something last happened to each, ms."""
+        for incident_id, packed in self._over.items():
+            yield incident_id, int.from_bytes(packed[:MS_BYTES], "big")
+
+    def json(self, incident_id: str) -> bytes:
+        """Give an incident as JSON. Raises KeyError."""
+        incident = self._under_way.get(incident_id)
+        if incident is not None:
+            return msgspec.json.encode(incident)
+        return unpack(self._over[incident_id][MS_BYTES:])
 
 
 class DutyWord(Struct, frozen=True, gc=False):
@@ -245,9 +380,9 @@ class AreaState:
 
     area_id: str
     mode: str
-    incidents: HashTrieMap[str, Incident] = field(default_factory=HashTrieMap)
-    alerts: HashTrieMap[str, SeenAlert] = field(default_factory=HashTrieMap)
-    actions: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
+    incidents: Incidents = field(default_factory=Incidents)
+    alerts: SeenAlerts = field(default_factory=SeenAlerts)
+    actions: ActionTimes = field(default_factory=ActionTimes)
     closed_roads: frozenset[str] = frozenset()
     breaks: HashTrieMap[str, int | None] = field(default_factory=HashTrieMap)
     """Members on a break, and until when at the latest."""
@@ -255,7 +390,6 @@ class AreaState:
     devices: HashTrieMap[str, str] = field(default_factory=HashTrieMap)
     """Devices taken for a shift, and by whom."""
     holding: HashTrieMap[str, Holding] = field(default_factory=HashTrieMap)
-    order_incident: HashTrieMap[str, str] = field(default_factory=HashTrieMap)
     live_by_road: HashTrieMap[str, tuple[str, ...]] = field(default_factory=HashTrieMap)
     distressed: frozenset[str] = frozenset()
     """Members whose own alarm is open: they go nowhere."""
@@ -269,3 +403,9 @@ class AreaState:
     """Those of them that somebody was ordered to who has not answered, the newest offer last."""
     served_ms: HashTrieMap[str, tuple[int, ...]] = field(default_factory=HashTrieMap)
     """When each member's orders ended that they had taken, the oldest first."""
+
+    def incident_of_order(self, dispatch_id: str) -> Incident | None:
+        """Give the incident that an order belongs to; None where there is no such order."""
+        incident = self.incidents.get(incident_id_of_order(dispatch_id))
+        known = incident is not None and incident.order(dispatch_id) is not None
+        return incident if known else None

@@ -626,7 +626,7 @@ class AreaEngine:
         self._retries.clear()
         self._early_retries.clear()
         for area_id, area in self._areas.items():
-            for incident in area.state.incidents.values():
+            for incident in area.state.incidents.under_way():
                 for deadline in incident.deadlines:
                     row = DueRow(deadline.due_ms, area_id, incident.incident_id, deadline.name)
                     self._note(row)

@@ -77,17 +77,17 @@ class AnyStory(RuleBasedStateMachine):
         where = {"address": "somewhere"} if at is None else {}
         self.town.alert(f"a{n}", at=at, occurred_at="then", **where, **said)
 
-    @precondition(lambda self: self.town.state.order_incident)
+    @precondition(lambda self: any(i.orders for i in self.town.state.incidents.values()))
     @rule(n=numbers, action=st.sampled_from([*ANSWERS, "complete"]), who=st.none() | members)
     def an_answer(self, n: int, action: str, who: str | None) -> None:
         """Somebody answers one of the latest orders, rightly or wrongly."""
-        ids = sorted(self.town.state.order_incident)
-        dispatch_id = ids[-1 - n % len(ids)]
-        order = self.town.state.incidents[self.town.state.order_incident[dispatch_id]].order(
-            dispatch_id
+        orders = sorted(
+            (order.dispatch_id, order.member_id)
+            for incident in self.town.state.incidents.values()
+            for order in incident.orders
         )
-        assert order is not None
-        self.town.action(who or order.member_id, action, None, dispatch_id=dispatch_id)
+        dispatch_id, member_id = orders[-1 - n % len(orders)]
+        self.town.action(who or member_id, action, None, dispatch_id=dispatch_id)
 
     @precondition(lambda self: self.town.state.holding)
     @rule(n=numbers, action=st.sampled_from(ANSWERS))

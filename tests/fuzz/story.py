@@ -179,7 +179,8 @@ class Story:
     def an_answer(self) -> None:
         """Somebody answers an order, rightly or wrongly."""
         state = self.engine.states().get(AREA)
-        orders = sorted(state.order_incident) if state is not None else []
+        incidents = state.incidents.values() if state is not None else ()
+        orders = sorted(order.dispatch_id for each in incidents for order in each.orders)
         dispatch_id = self.bytes.of(orders or ["none"])
         self._action(self.bytes.of(MEMBERS), self.bytes.of(ANSWERS), dispatch_id=dispatch_id)
 

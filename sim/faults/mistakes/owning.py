@@ -11,7 +11,7 @@ from rpds import HashTrieMap
 
 from xiaohe.dispatch import snapshot
 from xiaohe.dispatch.evolve import put_incident
-from xiaohe.dispatch.state import AreaState, Incident
+from xiaohe.dispatch.state import AreaState, Incident, SeenAlerts
 from xiaohe.sim.faults.mistakes import Swap, Swaps
 from xiaohe.streams import engine, lanes, takeover
 from xiaohe.streams.decision_log import Attempt, Decision, Mark, SnapshotPiece, decode
@@ -133,8 +133,8 @@ def snapshot_without_deadlines() -> Swaps:
 
     def without(state: AreaState) -> AreaState:
         incidents = state.incidents
-        for incident_id, incident in state.incidents.items():
-            incidents = incidents.insert(incident_id, structs.replace(incident, deadlines=()))
+        for incident in state.incidents.values():
+            incidents = incidents.insert(structs.replace(incident, deadlines=()))
         return replace(state, incidents=incidents)
 
     return _written_of(without)
@@ -142,7 +142,7 @@ def snapshot_without_deadlines() -> Swaps:
 
 def snapshot_without_alerts() -> Swaps:
     """Leave out of a snapshot which alerts were taken."""
-    return _written_of(lambda state: replace(state, alerts=HashTrieMap()))
+    return _written_of(lambda state: replace(state, alerts=SeenAlerts()))
 
 
 def snapshot_without_holding() -> Swaps:
