@@ -11,19 +11,20 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options, shown_servers
 
 ANSWER_TIMEOUT_MS = 2_000
 """How long the broker may take to answer before the gateway calls itself not ready."""
 
 
-def build_gateway(bootstrap_servers: str, topics: Topics) -> Starlette:
+def build_gateway(cluster: Cluster, topics: Topics) -> Starlette:
     """Make the application. Its routes are the explicit list below."""
 
     async def index(_: Request) -> JSONResponse:
         return JSONResponse(
             {
                 "name": "xiaohe",
-                "bootstrap_servers": bootstrap_servers,
+                "bootstrap_servers": shown_servers(cluster),
                 "topics": {topic.id: topic.name for topic in topics},
                 "health": "/healthz",
                 "ready": "/readyz",
@@ -44,9 +45,7 @@ def build_gateway(bootstrap_servers: str, topics: Topics) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap_servers, request_timeout_ms=ANSWER_TIMEOUT_MS
-        )
+        admin = AIOKafkaAdminClient(**client_options(cluster), request_timeout_ms=ANSWER_TIMEOUT_MS)
         await admin.start()
         app.state.admin = admin
         try:

@@ -10,6 +10,7 @@ import uvicorn
 
 from xiaohe.gateway.app import build_gateway
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster
 
 BACKLOG = 128
 """Connections that may wait to be taken."""
@@ -43,17 +44,17 @@ def address_of(listener: socket.socket) -> str:
 
 
 def run_gateway(
-    listener: socket.socket, bootstrap_servers: str, topics: Topics, on_ready: Callable[[], None]
+    listener: socket.socket, cluster: Cluster, topics: Topics, on_ready: Callable[[], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
-    asyncio.run(_serve(listener, bootstrap_servers, topics, on_ready))
+    asyncio.run(_serve(listener, cluster, topics, on_ready))
 
 
 async def _serve(
-    listener: socket.socket, bootstrap_servers: str, topics: Topics, on_ready: Callable[[], None]
+    listener: socket.socket, cluster: Cluster, topics: Topics, on_ready: Callable[[], None]
 ) -> None:
     config = uvicorn.Config(
-        build_gateway(bootstrap_servers, topics),
+        build_gateway(cluster, topics),
         log_level="warning",
         lifespan="on",
         server_header=False,

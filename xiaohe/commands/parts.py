@@ -8,9 +8,11 @@ import structlog
 
 from xiaohe.commands.options import (
     DEFAULT_HTTP,
+    NOTHING_SAID,
     DataDir,
     Http,
     Json,
+    Kafka,
     NeededServers,
     PolicyFile,
     Roads,
@@ -24,6 +26,7 @@ from xiaohe.topics import load_topics
 def worker(
     *,
     bootstrap_servers: NeededServers,
+    kafka: Kafka = NOTHING_SAID,
     roads: Roads = None,
     policy: PolicyFile = None,
     data_dir: DataDir = DATA_DIR,
@@ -49,7 +52,7 @@ def worker(
     folder = _folder(data_dir / "faust" / (instance or "worker"))
     settings = ServiceSettings(
         worker=WorkerSettings(
-            bootstrap_servers=bootstrap_servers,
+            cluster=kafka.access(bootstrap_servers),
             data_dir=folder,
             instance=instance,
             session_timeout_s=session_timeout_s,
@@ -72,7 +75,11 @@ def worker(
 
 
 def gateway(
-    *, bootstrap_servers: NeededServers, http: Http = DEFAULT_HTTP, json: Json = False
+    *,
+    bootstrap_servers: NeededServers,
+    kafka: Kafka = NOTHING_SAID,
+    http: Http = DEFAULT_HTTP,
+    json: Json = False,
 ) -> int:
     """Run one gateway until SIGTERM."""
     from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - slow
@@ -86,7 +93,7 @@ def gateway(
         else:
             note(f"listening on http://{address_of(listener)}/")
 
-    run_gateway(listener, bootstrap_servers, load_topics(), on_ready)
+    run_gateway(listener, kafka.access(bootstrap_servers), load_topics(), on_ready)
     return 0
 
 
