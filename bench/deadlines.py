@@ -17,6 +17,7 @@ from xiaohe.bench.load import quantile
 from xiaohe.bench.places import Point
 from xiaohe.dispatch.times import parse_rfc3339, rfc3339
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 AREA: Final = "bench-deadlines"
 
@@ -36,10 +37,10 @@ TIMEOUT_S: Final = 20.0
 
 
 async def deadline_late_ms(
-    bootstrap_servers: str, topics: Topics, points: list[Point]
+    cluster: Cluster, topics: Topics, points: list[Point]
 ) -> dict[str, float | None]:
     """Give p50 and the largest lateness, ms, by the clock of this machine."""
-    async with _clients(bootstrap_servers, topics) as (producer, consumer):
+    async with _clients(cluster, topics) as (producer, consumer):
         for n in range(ALERTS):
             lon, lat = points[n % len(points)]
             alert = {
@@ -58,10 +59,10 @@ async def deadline_late_ms(
 
 @asynccontextmanager
 async def _clients(
-    servers: str, topics: Topics
+    cluster: Cluster, topics: Topics
 ) -> AsyncIterator[tuple[AIOKafkaProducer, AIOKafkaConsumer]]:
-    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
-    consumer = AIOKafkaConsumer(topics.incident_events.name, bootstrap_servers=servers)
+    producer = AIOKafkaProducer(**client_options(cluster), acks="all")
+    consumer = AIOKafkaConsumer(topics.incident_events.name, **client_options(cluster))
     await producer.start()
     await consumer.start()
     try:

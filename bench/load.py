@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from xiaohe.bench.places import Point
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 AREA = "bench"
 
@@ -80,8 +81,8 @@ class Client:
     names an alert is its answer.
     """
 
-    def __init__(self, bootstrap_servers: str, topics: Topics, points: list[Point]) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, cluster: Cluster, topics: Topics, points: list[Point]) -> None:
+        self._cluster = cluster
         self._topics = topics
         self._points = points
         self._chance = random.Random(7)  # noqa: S311 - places, not secrets
@@ -95,11 +96,11 @@ class Client:
     async def __aenter__(self) -> Self:
         """Connect, and stand at the end of the answers."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers, acks="all", enable_idempotence=True, linger_ms=0
+            **client_options(self._cluster), acks="all", enable_idempotence=True, linger_ms=0
         )
         self._consumer = AIOKafkaConsumer(
             self._topics.dispatches.name,
-            bootstrap_servers=self._servers,
+            **client_options(self._cluster),
             group_id=None,
             auto_offset_reset="latest",
         )

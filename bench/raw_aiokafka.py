@@ -11,18 +11,19 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from xiaohe.bench.load import MARKER
 from xiaohe.topics import Topics, load_topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 
-async def run(bootstrap_servers: str, topics: Topics) -> None:
+async def run(cluster: Cluster, topics: Topics) -> None:
     """Send alerts on as they come, drop everything else, until the process is ended."""
     names = (topics.alerts.name, topics.positions.name, topics.member_actions.name)
     consumer = AIOKafkaConsumer(
         *names,
-        bootstrap_servers=bootstrap_servers,
+        **client_options(cluster),
         group_id=f"{topics.alerts.name}-raw-aiokafka",
         auto_offset_reset="earliest",
     )
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
+    producer = AIOKafkaProducer(**client_options(cluster), acks="all")
     async with consumer, producer:
         while True:
             fetched = await consumer.getmany(timeout_ms=1_000)

@@ -33,6 +33,7 @@ from xiaohe.parts import Part
 from xiaohe.places import ROADS
 from xiaohe.roster_file import publish
 from xiaohe.topics import Topics, load_topics
+from xiaohe.wire.cluster_access import client_options
 from xiaohe.wire.murmur2 import partition_of
 
 STILL: Final = 86_400
@@ -281,9 +282,9 @@ class _Client:
 
 @asynccontextmanager
 async def _client(servers: str, topics: Topics, points: Sequence[Point]) -> AsyncIterator[_Client]:
-    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
+    producer = AIOKafkaProducer(**client_options(servers), acks="all")
     consumer = AIOKafkaConsumer(
-        topics.incident_events.name, bootstrap_servers=servers, fetch_max_wait_ms=50
+        topics.incident_events.name, **client_options(servers), fetch_max_wait_ms=50
     )
     await producer.start()
     await consumer.start()

@@ -9,6 +9,8 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from xiaohe.wire.cluster_access import Cluster, client_options
+
 CAUGHT_UP_WITHIN_S: Final = 30.0
 """Reading a topic to its end may take so long when the gateway starts."""
 
@@ -36,12 +38,12 @@ class Follower:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        cluster: Cluster,
         topic: str,
         on_record: Callable[[ConsumerRecord], None],
     ) -> None:
         self.topic = topic
-        self._servers = bootstrap_servers
+        self._cluster = cluster
         self._on_record = on_record
         self._consumer: AIOKafkaConsumer | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -49,7 +51,7 @@ class Follower:
     async def __aenter__(self) -> Self:
         """Connect, read to the end that the topic has now, and go on reading."""
         consumer = self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            **client_options(self._cluster),
             enable_auto_commit=False,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 from xiaohe.gateway.door import Answer, Door, Reply, Visit
 from xiaohe.gateway.parts import Parts
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 ANSWER_TIMEOUT_MS: Final = 2_000
 """How long the broker may take to answer before the gateway calls itself not ready."""
@@ -30,7 +31,7 @@ def doors(parts: Parts) -> tuple[Door, ...]:
         return Reply(value={"alive": True})
 
     async def readyz(_: Visit) -> Reply:
-        missing = await _missing_topics(parts.bootstrap_servers, parts.topics)
+        missing = await _missing_topics(parts.cluster, parts.topics)
         if missing is None:
             return Reply(503, {"ready": False, "why": "the broker does not answer"})
         if missing:
@@ -63,11 +64,9 @@ def doors(parts: Parts) -> tuple[Door, ...]:
     )  # fmt: skip
 
 
-async def _missing_topics(bootstrap_servers: str, topics: Topics) -> list[str] | None:
+async def _missing_topics(cluster: Cluster, topics: Topics) -> list[str] | None:
     """Give the topics that the cluster lacks, or None where it does not answer."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap_servers, request_timeout_ms=ANSWER_TIMEOUT_MS
-    )
+    admin = AIOKafkaAdminClient(**client_options(cluster), request_timeout_ms=ANSWER_TIMEOUT_MS)
     try:
         await admin.start()
         found = set(await admin.list_topics())

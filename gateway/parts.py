@@ -11,6 +11,7 @@ from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Parts:
     their own.
     """
 
-    bootstrap_servers: str
+    cluster: Cluster
     topics: Topics
     known: Known
     now_ms: Callable[[], int]
@@ -31,7 +32,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         """Make the parts that need others."""
-        self.publisher = Publisher(self.bootstrap_servers)
+        self.publisher = Publisher(self.cluster)
 
     async def __aenter__(self) -> Self:
         """Connect; return when the roster has been read whole."""
@@ -39,7 +40,7 @@ class Parts:
             await starting.enter_async_context(self.publisher)
             await starting.enter_async_context(
                 Follower(
-                    self.bootstrap_servers,
+                    self.cluster,
                     self.topics.roster.name,
                     self.known.take_roster_record,
                 )

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from xiaohe.gateway.access.principal import Permit
 from xiaohe.topics import Topic
+from xiaohe.wire.cluster_access import Cluster, client_options
 from xiaohe.wire.murmur2 import partition_of
 
 ACKNOWLEDGED_WITHIN_S: Final = 5.0
@@ -46,14 +47,14 @@ class Written(Struct, frozen=True):
 class Publisher:
     """The gateway's one producer: idempotent, all copies acknowledged; an async context manager."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:
         """Connect."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            **client_options(self._cluster),
             acks="all",
             enable_idempotence=True,
             linger_ms=0,

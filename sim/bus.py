@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 HEARD: tuple[str, ...] = ("alerts", "incident_events", "dispatches", "incidents", "dead_letters")
 """Keys in topics.yaml of the topics that the brigade reads; ``alerts`` for the account."""
@@ -73,18 +74,18 @@ class KafkaBus:
     that a cluster's past is not taken for this run's.
     """
 
-    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
+    def __init__(self, cluster: Cluster, topics: Topics) -> None:
         self._names: Mapping[str, str] = {topic.id: topic.name for topic in topics}
         self._keys = {name: key for key, name in self._names.items()}
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             acks="all",
             linger_ms=0,
             max_request_size=ALERT_BYTES_MAX,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             group_id=None,
             enable_auto_commit=False,
             fetch_max_wait_ms=FETCH_WAIT_MS,

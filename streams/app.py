@@ -23,6 +23,7 @@ from xiaohe.streams.lane import Flow
 from xiaohe.streams.lanes import Lanes
 from xiaohe.streams.ports import INPUTS, Raw
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import SASL_MECHANISM, Cluster, ClusterAccess, access_to
 
 _log = structlog.get_logger(__name__)
 
@@ -51,7 +52,7 @@ class WorkerSettings:
 
     Attributes
     ----------
-    bootstrap_servers : ``host:port``, several separated by commas.
+    cluster : the cluster, or the servers of one without security.
     data_dir : folder for Faust's own files (it keeps none of ours).
     group : consumer group, and the name of the app.
     instance : name that stays the same when this worker is started again; the group then gives it
@@ -60,7 +61,7 @@ class WorkerSettings:
     session_timeout_s : after how long without heartbeats a worker's areas go to others.
     """
 
-    bootstrap_servers: str
+    cluster: Cluster
     data_dir: Path
     group: str = "xiaohe"
     instance: str | None = None
@@ -124,9 +125,11 @@ def build_app(
 
 
 def _configured(settings: WorkerSettings) -> faust.App:
+    access = access_to(settings.cluster)
     return faust.App(
         settings.group,
-        broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
+        broker=[f"kafka://{server}" for server in access.servers],
+        broker_credentials=_credentials(access),
         datadir=settings.data_dir,
         autodiscover=False,
         processing_guarantee="at_least_once",
@@ -148,6 +151,19 @@ def _configured(settings: WorkerSettings) -> faust.App:
         producer_linger=0,
         producer_acks=-1,
     )
+
+
+def _credentials(access: ClusterAccess) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """What Faust shows to the broker. Raises AccessError."""
+    context = access.ssl_context()
+    if access.user is not None:
+        return faust.SASLCredentials(
+            username=access.user,
+            password=access.password(),
+            ssl_context=context,
+            mechanism=SASL_MECHANISM,
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 def _raw(names: dict[str, str], event: EventT) -> Raw:

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from xiaohe.streams.ports import INPUTS, Appended, LogRecord, Publication, Raw
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 REQUEST_TIMEOUT_S = 8.0
 """An unanswered write ends the worker after so long: longer than a broker's leader election, far
@@ -48,8 +49,8 @@ class ReadTimeoutError(Exception):
 class KafkaLog:
     """A lane's view of the topics on a cluster; an asynchronous context manager."""
 
-    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, cluster: Cluster, topics: Topics) -> None:
+        self._cluster = cluster
         self._topics = topics
         self._names = {topic.id: topic.name for topic in topics}
         self._decisions = topics.decisions.name
@@ -59,7 +60,7 @@ class KafkaLog:
     async def __aenter__(self) -> Self:
         """Connect."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            **client_options(self._cluster),
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -69,7 +70,7 @@ class KafkaLog:
         # A reader that is assigned nothing never fetches, so that its questions are not queued
         # behind a fetch that waits at the end of a topic.
         self._asker = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            **client_options(self._cluster),
             enable_auto_commit=False,
             request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
         )
@@ -194,7 +195,7 @@ class KafkaLog:
     async def _read(self, where: TopicPartition, start: int, end: int) -> AsyncIterator[Any]:
         if start >= end:
             return
-        async with plain_reader(self._servers) as reader:
+        async with plain_reader(self._cluster) as reader:
             reader.assign([where])
             first = (await reader.beginning_offsets([where]))[where]
             start = max(start, first)  # what retention has removed is not waited for
@@ -211,12 +212,12 @@ class KafkaLog:
                 start = moved
 
 
-async def broker_there(bootstrap_servers: str) -> None:
+async def broker_there(cluster: Cluster) -> None:
     """Return when a broker answers. Raises KafkaConnectionError after BROKER_WAIT_S."""
     deadline_s = time.monotonic() + BROKER_WAIT_S
     while True:
         client = AIOKafkaClient(
-            bootstrap_servers=bootstrap_servers, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
+            **client_options(cluster), request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
         )
         try:
             await client.bootstrap()
@@ -230,10 +231,10 @@ async def broker_there(bootstrap_servers: str) -> None:
         await asyncio.sleep(BROKER_AGAIN_S)
 
 
-def plain_reader(bootstrap_servers: str) -> AIOKafkaConsumer:
+def plain_reader(cluster: Cluster) -> AIOKafkaConsumer:
     """A reader without a group, whose offsets nobody keeps."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **client_options(cluster),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

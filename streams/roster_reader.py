@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from xiaohe.streams.kafka_log import REQUEST_TIMEOUT_S, plain_reader, raw_of
 from xiaohe.streams.ports import Raw
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 ROSTER = "roster"
 """Key in topics.yaml."""
@@ -38,7 +39,7 @@ class RosterReader:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        cluster: Cluster,
         topic: str,
         on_record: Callable[[Raw], None],
         on_failure: Callable[[BaseException], None],
@@ -46,9 +47,9 @@ class RosterReader:
         self._where = TopicPartition(topic, 0)
         self._on_record = on_record
         self._on_failure = on_failure
-        self._reader = plain_reader(bootstrap_servers)
+        self._reader = plain_reader(cluster)
         self._asker = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             enable_auto_commit=False,
             request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
         )

@@ -189,11 +189,11 @@ class _ServiceWorker(Worker):
 
     async def run(self) -> BaseException | None:
         """Find the broker, read the roster, then work; see ``Worker.run``."""
-        servers = self._settings.bootstrap_servers
-        if not await self._unless_ended(broker_there(servers)):
+        cluster = self._settings.cluster
+        if not await self._unless_ended(broker_there(cluster)):
             return self._reason
         topic = self._topics.roster.name
-        async with RosterReader(servers, topic, self._service.on_roster, self._end) as reader:
+        async with RosterReader(cluster, topic, self._service.on_roster, self._end) as reader:
             if not await self._unless_ended(reader.ready()):
                 return self._reason
             self._service.roster_loaded()

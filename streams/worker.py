@@ -117,7 +117,7 @@ class Worker:
         self._ended = asyncio.get_running_loop().create_future()
         if self._ending.is_set():
             return self._reason
-        async with KafkaLog(self._settings.bootstrap_servers, self._topics) as kafka:
+        async with KafkaLog(self._settings.cluster, self._topics) as kafka:
             io, commits = self._wrap_log(kafka), Commits()
             app = build_app(
                 self._settings, self._topics, lambda flow: self._make(io, flow),

@@ -156,8 +156,10 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
     from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
     from xiaohe.verify import TopicsUnreadableError  # noqa: PLC0415 - the same
+    from xiaohe.wire.cluster_access import AccessError  # noqa: PLC0415 - the same
 
     return (
+        AccessError,
         AddressTaken,
         BrokerUnavailable,
         BusError,

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 )
 
 from xiaohe.topics import Topic, Topics
+from xiaohe.wire.cluster_access import Cluster, client_options, shown_servers
 
 REQUEST_TIMEOUT_MS = 15_000
 """One question to a cluster; a controller that is just being elected takes some seconds."""
@@ -76,18 +77,18 @@ class _Found(msgspec.Struct, frozen=True):
     """Whether every partition has a leader."""
 
 
-async def diff(bootstrap_servers: str, topics: Topics) -> tuple[Difference, ...]:
+async def diff(cluster: Cluster, topics: Topics) -> tuple[Difference, ...]:
     """How the cluster differs from ``topics``; empty if it does not. Raises ClusterError."""
-    async with _admin(bootstrap_servers) as admin:
+    async with _admin(cluster) as admin:
         return _differences(topics, await _look(admin, topics))
 
 
-async def apply(bootstrap_servers: str, topics: Topics) -> Applied:
+async def apply(cluster: Cluster, topics: Topics) -> Applied:
     """Bring the cluster in line, as far as may be done. Again changes nothing.
 
     Returns when the brokers act upon it and every partition has a leader. Raises ClusterError.
     """
-    async with _admin(bootstrap_servers) as admin:
+    async with _admin(cluster) as admin:
         found = await _look(admin, topics)
         differences = _differences(topics, found)
         todo = tuple(each for each in differences if each.refused is None)
@@ -109,23 +110,21 @@ async def apply(bootstrap_servers: str, topics: Topics) -> Applied:
 
 
 @asynccontextmanager
-async def _admin(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS
-    )
+async def _admin(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**client_options(cluster), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         try:
             await admin.start()
         except (KafkaError, OSError) as error:
             raise ClusterError(
-                f"No Kafka answers at {bootstrap_servers}: {error}. "
+                f"No Kafka answers at {shown_servers(cluster)}: {error}. "
                 "See that it runs and that --bootstrap-servers names it."
             ) from error
         try:
             yield admin
         except KafkaError as error:
             raise ClusterError(
-                f"The Kafka at {bootstrap_servers} could not do it: {error}. "
+                f"The Kafka at {shown_servers(cluster)} could not do it: {error}. "
                 "It is safe to try again: what is done already is left alone."
             ) from error
     finally:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, for_code
 from msgspec import Struct
 
 from xiaohe.topics import Topic, Topics
+from xiaohe.wire.cluster_access import Cluster, client_options, shown_servers
 
 GROUP: Final = "xiaohe"
 """The workers' consumer group."""
@@ -69,7 +70,7 @@ class _View(Struct):
 _VIEWS: Final = msgspec.json.Decoder(_View)
 
 
-async def look(bootstrap_servers: str, topics: Topics, group: str = GROUP) -> Condition:
+async def look(cluster: Cluster, topics: Topics, group: str = GROUP) -> Condition:
     """Look at a cluster once.
 
     Raises
@@ -79,11 +80,11 @@ async def look(bootstrap_servers: str, topics: Topics, group: str = GROUP) -> Co
     """
     async with asyncio.timeout(LOOK_S):
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap_servers, request_timeout_ms=REQUEST_TIMEOUT_MS
+            **client_options(cluster), request_timeout_ms=REQUEST_TIMEOUT_MS
         )
         try:
             await admin.start()
-            async with _reader(bootstrap_servers) as reader:
+            async with _reader(cluster) as reader:
                 workers = await _workers(admin, topics, group)
                 lag = await _lag(admin, reader, topics, group)
                 states = await _states(reader, topics.incidents)
@@ -99,9 +100,9 @@ async def look(bootstrap_servers: str, topics: Topics, group: str = GROUP) -> Co
     )
 
 
-def _reader(bootstrap_servers: str) -> AIOKafkaConsumer:
+def _reader(cluster: Cluster) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **client_options(cluster),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -186,10 +187,10 @@ def _note(live: dict[bytes, str], key: bytes | None, value: bytes | None) -> Non
         live.pop(key, None)
 
 
-async def looked_at(bootstrap_servers: str, topics: Topics) -> tuple[Condition | None, str | None]:
+async def looked_at(cluster: Cluster, topics: Topics) -> tuple[Condition | None, str | None]:
     """Look at a cluster; the condition, or why there is none."""
     try:
-        return await look(bootstrap_servers, topics), None
+        return await look(cluster, topics), None
     except (KafkaError, OSError, TimeoutError) as fault:
         said = str(fault) or type(fault).__name__
-        return None, f"the broker on {bootstrap_servers} does not answer: {said}"
+        return None, f"the broker on {shown_servers(cluster)} does not answer: {said}"

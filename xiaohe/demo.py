@@ -35,6 +35,7 @@ from xiaohe.sim.timescale import Timescale
 from xiaohe.sim.words import Line, Narrator
 from xiaohe.stack import Stack, StackFailed, StackOptions
 from xiaohe.stand_in import PROMISES, REMEDY, StandIn
+from xiaohe.wire.cluster_access import ClusterAccess
 
 PLACES: Final = PACKAGE / "data" / "places.geojson"
 
@@ -64,7 +65,7 @@ class DemoOptions:
     rate: float = RATE_PER_H
     seed: int = 1
     data_dir: Path | None = None
-    bootstrap_servers: str | None = None
+    cluster: ClusterAccess | None = None
     json: bool = False
     http: str = "127.0.0.1:0"
     stand_in: bool = False
@@ -179,7 +180,7 @@ class _Demo:
             seed=options.seed,
             run_id=f"demo-{scale.start_ms:x}",
             # On somebody's running cluster it is an exercise, and says so everywhere.
-            drill=options.bootstrap_servers is not None,
+            drill=options.cluster is not None,
         )
         rules = policy.rules(max(URGENT), policy.mode_of(brigade.area_id), "", brigade.area_id)
         lengths_s = (rules.accept_s, rules.arrive_s, rules.backup_s)
@@ -234,12 +235,12 @@ class _Demo:
         stack_options = StackOptions(
             data_dir=folder,
             http=options.http,
-            bootstrap_servers=options.bootstrap_servers,
+            cluster=options.cluster,
             speed=options.speed,
         )
         running = await stack.enter_async_context(Stack(stack_options, self._told))
         self._view.phase("connecting the brigade")
-        bus = await stack.enter_async_context(KafkaBus(running.bootstrap_servers, running.topics))
+        bus = await stack.enter_async_context(KafkaBus(running.access, running.topics))
         facts = {
             "bootstrap_servers": running.bootstrap_servers,
             "http": running.http,

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -29,9 +29,17 @@ LAST_LINES = 8
 class Part:
     """One child process and what it says."""
 
-    def __init__(self, name: str, command: Sequence[str], log_file: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log_file: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Without ``environment`` it has this process's."""
         self.name = name
         self._command = list(command)
+        self._environment = environment
         self._log_file = log_file
         self._child: subprocess.Popen[bytes] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -47,7 +55,7 @@ class Part:
         """Start it, bound to this process. Raises OSError."""
         read_end, write_end = os.pipe()
         try:
-            self._child = start_bound(self._command, output=write_end)
+            self._child = start_bound(self._command, env=self._environment, output=write_end)
         finally:
             os.close(write_end)
         reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from xiaohe.places import read_file
 from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.cluster_access import Cluster, client_options
 from xiaohe.wire.codec import decode_roster
 
 READ_TIMEOUT_S = 30.0
@@ -56,11 +57,9 @@ def _problem(n: int, entry: object) -> str | None:
     return None
 
 
-async def publish(bootstrap_servers: str, topic: str, entries: Iterable[dict[str, object]]) -> int:
+async def publish(cluster: Cluster, topic: str, entries: Iterable[dict[str, object]]) -> int:
     """Publish members, each in place of an earlier record; give how many."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True
-    )
+    producer = AIOKafkaProducer(**client_options(cluster), acks="all", enable_idempotence=True)
     await producer.start()
     try:
         sent = [
@@ -74,17 +73,17 @@ async def publish(bootstrap_servers: str, topic: str, entries: Iterable[dict[str
 
 
 async def publish_missing(
-    bootstrap_servers: str, topic: str, entries: Iterable[dict[str, object]]
+    cluster: Cluster, topic: str, entries: Iterable[dict[str, object]]
 ) -> int:
     """Publish those members that the topic lacks; what was changed there since is kept."""
-    known = await known_members(bootstrap_servers, topic)
+    known = await known_members(cluster, topic)
     missing = [entry for entry in entries if entry["member_id"] not in known]
-    return await publish(bootstrap_servers, topic, missing) if missing else 0
+    return await publish(cluster, topic, missing) if missing else 0
 
 
-async def known_members(bootstrap_servers: str, topic: str) -> set[str]:
+async def known_members(cluster: Cluster, topic: str) -> set[str]:
     """Give the members that the roster topic has."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(cluster), enable_auto_commit=False)
     await consumer.start()
     try:
         where = TopicPartition(topic, 0)

@@ -33,6 +33,7 @@ from xiaohe.places import POLICY, ROADS, ROSTER, read_file
 from xiaohe.roster_file import publish_missing, read_roster
 from xiaohe.topics import Topics, load_topics
 from xiaohe.whole_file import write_whole
+from xiaohe.wire.cluster_access import ClusterAccess
 
 READY_TIMEOUT_S = 90.0
 """Longest wait for a part to be ready, on a machine under load."""
@@ -57,7 +58,8 @@ class StackFailed(Exception):
 class StackOptions:
     """What is to run. None for roads, roster or policy means what the package ships.
 
-    With roads of one's own and no roster, the roster is whatever the topic holds.
+    Without ``cluster`` a broker of its own is started in the data folder. With roads of one's own
+    and no roster, the roster is whatever the topic holds.
     """
 
     data_dir: Path
@@ -66,7 +68,7 @@ class StackOptions:
     policy: Path | None = None
     http: str = "127.0.0.1:8080"
     workers: int = 1
-    bootstrap_servers: str | None = None
+    cluster: ClusterAccess | None = None
     speed: float = 1.0
     session_timeout_s: float = 6.0
 
@@ -90,7 +92,7 @@ class Stack:
         self._recorded = False
         self.is_ready = False
         self.topics: Topics = load_topics()
-        self.bootstrap_servers = options.bootstrap_servers or ""
+        self._access = options.cluster
         self.http = options.http
 
     @property
@@ -101,6 +103,17 @@ class Stack:
             "worker": [p.pid for name, p in self._parts.items() if name.startswith("worker")],
             "gateway": self._parts["gateway"].pid if "gateway" in self._parts else None,
         }
+
+    @property
+    def access(self) -> ClusterAccess:
+        """How the cluster is reached; known when its own broker runs."""
+        assert self._access is not None, "the stack was entered"
+        return self._access
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where the cluster is, ``host:port``, several separated by commas."""
+        return self.access.bootstrap_servers
 
     async def __aenter__(self) -> Self:
         """Bring everything up. Raises StackFailed, BrokerUnavailable and what a bad file raises."""
@@ -143,19 +156,19 @@ class Stack:
         listener = listen(options.http)
         self.http = address_of(listener)
         listener.close()
-        if options.bootstrap_servers is None:
+        if options.cluster is None:
             self._say("starting the broker")
             self._broker = await self._broker_started()
-            self.bootstrap_servers = self._broker.bootstrap_servers
+            self._access = ClusterAccess.of(self._broker.bootstrap_servers)
             self._watch(self._watch_broker())
         self._say("making the topics")
-        applied = await apply(self.bootstrap_servers, self.topics)
+        applied = await apply(self.access, self.topics)
         if applied.refused:
             reasons = "; ".join(str(each.refused) for each in applied.refused)
             raise StackFailed(f"the cluster's topics do not fit: {reasons}")
         if entries:
             self._say("publishing the roster")
-            await publish_missing(self.bootstrap_servers, self.topics.roster.name, entries)
+            await publish_missing(self.access, self.topics.roster.name, entries)
         self._say("starting worker and gateway")
         await self._start_part("gateway", self._gateway_command(roads))
         for n in range(options.workers):
@@ -205,10 +218,14 @@ class Stack:
         ]  # fmt: skip
 
     async def _start_part(self, name: str, command: list[str]) -> None:
-        part = Part(name, command, self._options.data_dir / "log" / f"{name}.log")
+        part = self._part(name, command)
         await part.start(lambda event: self._told(name, event))
         self._parts[name] = part
         self._watch(self._keep_up(name, part, command))
+
+    def _part(self, name: str, command: list[str]) -> Part:
+        log_file = self._options.data_dir / "log" / f"{name}.log"
+        return Part(name, command, log_file, self.access.environment_of_child())
 
     def _told(self, name: str, event: Event) -> None:
         if name == "gateway" and event.get("event") == "ready":
@@ -265,7 +282,7 @@ class Stack:
                 return
             await asyncio.sleep(RESTART_PAUSES_S[min(failures, len(RESTART_PAUSES_S) - 1)])
             failures += 1
-            part = Part(name, command, self._options.data_dir / "log" / f"{name}.log")
+            part = self._part(name, command)
             self._parts[name] = part
             await part.start(lambda event: self._told(name, event))
             self._on_event(

@@ -19,6 +19,7 @@ from xiaohe.audit.ledger import FORGOTTEN_S, Ledger
 from xiaohe.audit.records import Finding, Kind, Record
 from xiaohe.output import note, say, say_json
 from xiaohe.topics import Topic, Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 SETTLE_S: Final = 10.0
 """How long to wait for what is owed at the moment of reading: a batch under way takes far less, a
@@ -134,7 +135,7 @@ def account_of(ledger: Ledger) -> Account:
 
 
 async def verify(
-    bootstrap_servers: str,
+    cluster: Cluster,
     topics: Topics,
     *,
     settle_s: float = SETTLE_S,
@@ -151,7 +152,7 @@ async def verify(
         where a topic cannot be read to its end.
     """
     reader = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **client_options(cluster),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -164,14 +165,14 @@ async def verify(
         await reader.stop()
 
 
-async def verify_command(bootstrap_servers: str, topics: Topics, *, json: bool) -> int:
+async def verify_command(cluster: Cluster, topics: Topics, *, json: bool) -> int:
     """Verify and print: the account as one JSON object a line, or for people.
 
     Gives the exit status: 0 where everything holds, 1 where something does not or where the
     topics could not be read.
     """
     try:
-        account = await verify(bootstrap_servers, topics)
+        account = await verify(cluster, topics)
     except (TopicsUnreadableError, KafkaError) as fault:
         note(f"xiaohe verify: {fault}")
         return EXIT_DOES_NOT_HOLD

@@ -46,7 +46,7 @@ class TokenIsName:
 def parts_for(access: Access | None = None, now_ms: int = NOON_MS) -> Parts:
     """Parts that are not connected to anything."""
     return Parts(
-        bootstrap_servers="127.0.0.1:1",
+        cluster="127.0.0.1:1",
         topics=load_topics(),
         known=Known(load_policy(POLICY.read_bytes()), ()),
         now_ms=lambda: now_ms,

@@ -36,7 +36,7 @@ def main() -> int:
     action = signal.SIGSTOP if told.get("stop") else signal.SIGKILL
     gaps = Gaps(lambda: os.kill(os.getpid(), action), told.get("gap", ""), told.get("nth", 1))
     settings = WorkerSettings(
-        bootstrap_servers=told["servers"],
+        cluster=told["servers"],
         data_dir=Path(told["data_dir"]),
         group=told["prefix"] + "toy",
         instance=told.get("instance"),

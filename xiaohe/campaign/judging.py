@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from xiaohe.audit.decision_log import DecisionLogs
 from xiaohe.audit.records import Record
 from xiaohe.topics import Topic, Topics
+from xiaohe.wire.cluster_access import Cluster, access_to, client_options, shown_servers
 
 VERIFY_S: Final = 300.0
 """How long `xiaohe verify` may take."""
@@ -47,17 +48,17 @@ class Verdict(NamedTuple):
 
 
 async def judge(
-    bootstrap_servers: str, topics: Topics, alerts_taken: Collection[tuple[str, str]]
+    cluster: Cluster, topics: Topics, alerts_taken: Collection[tuple[str, str]]
 ) -> Verdict:
     """Judge the topics of a slice that has come to rest.
 
     ``alerts_taken`` are the area and id of the alerts that the broker has acknowledged: all of
     them well-formed, so that none may be missing, and none a dead letter.
     """
-    account = await _verified(bootstrap_servers)
+    account = await _verified(cluster)
     if "alerts_in" not in account:
         return Verdict(0, 0, 0, 1, account, (f"verify failed: {account}",))
-    reading = _Reading(bootstrap_servers, topics)
+    reading = _Reading(cluster, topics)
     async with reading.reader:
         lost = await reading.not_decided() + await reading.not_there(alerts_taken)
     lettered = {k: n for k, n in account["dead_letters"].items() if k.startswith("alerts: ")}
@@ -79,12 +80,13 @@ async def judge(
     )
 
 
-async def _verified(bootstrap_servers: str) -> dict[str, Any]:
+async def _verified(cluster: Cluster) -> dict[str, Any]:
     """Run the program's own `verify`, as anybody would; its last line, or what it complained of."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "xiaohe"),
-        *("verify", "--bootstrap-servers", bootstrap_servers, "--json"),
+        *("verify", "--bootstrap-servers", shown_servers(cluster), "--json"),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=access_to(cluster).environment_of_child(),
     )  # fmt: skip
     try:
         said, complained = await asyncio.wait_for(child.communicate(), VERIFY_S)
@@ -100,11 +102,11 @@ async def _verified(bootstrap_servers: str) -> dict[str, Any]:
 class _Reading:
     """One reading of inputs and decisions."""
 
-    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
+    def __init__(self, cluster: Cluster, topics: Topics) -> None:
         self._topics = topics
         self._contradictions: list[str] = []
         self.reader = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -165,10 +167,10 @@ def _partitions(topic: Topic) -> list[TopicPartition]:
     return [TopicPartition(topic.name, n) for n in range(topic.partitions)]
 
 
-async def keep_evidence(bootstrap_servers: str, topics: Topics, folder: Path) -> None:
+async def keep_evidence(cluster: Cluster, topics: Topics, folder: Path) -> None:
     """Write the topics that tell the story into files, one record a line, for whoever looks."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    reader = _Reading(bootstrap_servers, topics).reader
+    reader = _Reading(cluster, topics).reader
     async with reader:
         for topic in (*topics.deciding_inputs, topics.decisions, topics.incident_events,
                       topics.dispatches, topics.incidents, topics.dead_letters):  # fmt: skip

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from xiaohe.audit.incidents import LIVE
 from xiaohe.audit.records import home_partition
 from xiaohe.topics import Topic, Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 MEMBERS_PER_AREA: Final = 12
 """Enough that an area of one alert in three seconds rarely has nobody free."""
@@ -94,9 +95,7 @@ class Town:
     alerts, positions, answers : how many have been acknowledged; a batch counts its positions.
     """
 
-    def __init__(
-        self, bootstrap_servers: str, topics: Topics, seed: int, rates: Rates = USUAL
-    ) -> None:
+    def __init__(self, cluster: Cluster, topics: Topics, seed: int, rates: Rates = USUAL) -> None:
         self.topics = topics
         self.areas = area_ids(topics.area_partitions)
         self.members = {area: _members(area) for area in self.areas.values()}
@@ -114,13 +113,13 @@ class Town:
         self._numbers = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             acks="all",
             linger_ms=0,
             request_timeout_ms=SEND_TIMEOUT_MS,
         )
         self._reader = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

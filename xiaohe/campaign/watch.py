@@ -15,6 +15,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 NOBODY = -1
 
@@ -44,7 +45,7 @@ class Wait:
 class Watch:
     """Reads the decisions log; an asynchronous context manager."""
 
-    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
+    def __init__(self, cluster: Cluster, topics: Topics) -> None:
         self._partitions = [
             TopicPartition(topics.decisions.name, n) for n in range(topics.decisions.partitions)
         ]
@@ -52,7 +53,7 @@ class Watch:
         self._waits: list[Wait] = []
         self._reading: asyncio.Task[None] | None = None
         self._reader = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

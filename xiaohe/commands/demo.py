@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from xiaohe.commands.options import Json, Servers, Speed, positive
+from xiaohe.commands.clusters import named_cluster
+from xiaohe.commands.options import NOTHING_SAID, Json, Kafka, Servers, Speed, positive
 from xiaohe.demo import SECONDS, DemoOptions, run_demo
 from xiaohe.sim.calls import RATE_PER_H
 
@@ -32,6 +33,7 @@ def demo(
     seed: int = 1,
     data_dir: Folder = None,
     bootstrap_servers: Servers = None,
+    kafka: Kafka = NOTHING_SAID,
     http: Http = "127.0.0.1:0",
     stand_in: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
@@ -53,7 +55,7 @@ def demo(
         rate=rate,
         seed=seed,
         data_dir=data_dir,
-        bootstrap_servers=bootstrap_servers,
+        cluster=named_cluster(bootstrap_servers, kafka),
         json=json,
         http=http,
         stand_in=stand_in,

@@ -12,8 +12,8 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
-from xiaohe.commands.options import DataDir, Json, PolicyFile, Servers, Speed
-from xiaohe.commands.servers import servers_of
+from xiaohe.commands.clusters import cluster_of
+from xiaohe.commands.options import NOTHING_SAID, DataDir, Json, Kafka, PolicyFile, Servers, Speed
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.explain.picture import order_picture, story_picture
 from xiaohe.explain.reading import Found, Reader
@@ -26,6 +26,7 @@ from xiaohe.geo.snap import Snapper
 from xiaohe.output import say, say_json
 from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
 from xiaohe.topics import Topics, load_topics
+from xiaohe.wire.cluster_access import Cluster
 
 PIPED_COLUMNS: Final = 120
 """Width where standard output is no terminal and COLUMNS says nothing."""
@@ -42,6 +43,7 @@ def explain(
     /,
     *,
     bootstrap_servers: Servers = None,
+    kafka: Kafka = NOTHING_SAID,
     data_dir: DataDir = DATA_DIR,
     roads: OrdersRoads = None,
     policy: PolicyFile = None,
@@ -55,9 +57,9 @@ def explain(
     recomputed needs the roads file that was decided on; --speed is that of the demo, if it was
     one. Exit status 1 where nothing is called so.
     """
-    servers = servers_of(bootstrap_servers, data_dir)
+    cluster = cluster_of(bootstrap_servers, data_dir, kafka)
     maps = _Maps(roads_files(roads, data_dir), speed)
-    found, names = asyncio.run(_read(servers, load_topics(), wanted_id))
+    found, names = asyncio.run(_read(cluster, load_topics(), wanted_id))
     for story in found:
         teller = Teller(lambda member_id: names.get(member_id, member_id), _zone(policy, story))
         one = next((order for order in story.orders if order.dispatch_id == wanted_id), None)
@@ -71,9 +73,9 @@ def explain(
 
 
 async def _read(
-    servers: str, topics: Topics, wanted_id: str
+    cluster: Cluster, topics: Topics, wanted_id: str
 ) -> tuple[list[Story], Mapping[str, str]]:
-    async with Reader(servers, topics) as reader:
+    async with Reader(cluster, topics) as reader:
         found: list[Found] = await reader.find(wanted_id)
         stories = [story_of(await reader.events(each)) for each in found]
         return stories, await reader.names()

@@ -1,10 +1,13 @@
 """Options that several commands share."""
 
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
+
+from xiaohe.wire.cluster_access import AccessError, ClusterAccess, Security
 
 PORT_MAX = 65_535
 
@@ -24,6 +27,68 @@ Servers = Annotated[
 NeededServers = Annotated[
     str, Parameter(name="--bootstrap-servers", help="The Kafka to talk to, HOST:PORT[,…].")
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Kafka:
+    """What is shown to a Kafka to be let in; also XIAOHE_KAFKA_* and xiaohe.toml. Empty is none.
+
+    A password stands in a file of its own, never on a command line.
+    """
+
+    kafka_security: Annotated[
+        str | None,
+        Parameter(help="PLAINTEXT, SSL or SASL_SSL; else what follows from the others."),
+    ] = None
+    kafka_ca: Annotated[
+        str | None, Parameter(help="CA certificates (PEM) that vouch for the broker.")
+    ] = None
+    kafka_cert: Annotated[
+        str | None, Parameter(help="This client's certificate (PEM), for mutual TLS.")
+    ] = None
+    kafka_key: Annotated[str | None, Parameter(help="Its private key (PEM).")] = None
+    kafka_user: Annotated[str | None, Parameter(help="SCRAM-SHA-512 user.")] = None
+    kafka_password_file: Annotated[
+        str | None, Parameter(help="The file that holds the user's password.")
+    ] = None
+
+    @property
+    def said(self) -> bool:
+        """Whether anything was said."""
+        return any(vars(self).values())
+
+    def access(self, bootstrap_servers: str) -> ClusterAccess:
+        """Give the access to a cluster. Raises AccessError."""
+        return ClusterAccess.of(
+            bootstrap_servers,
+            security=_security(self.kafka_security),
+            ca=_path(self.kafka_ca),
+            cert=_path(self.kafka_cert),
+            key=_path(self.kafka_key),
+            user=self.kafka_user or None,
+            password_file=_path(self.kafka_password_file),
+        )
+
+
+NOTHING_SAID: Final = Kafka()
+"""No word on how to be let in."""
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _security(text: str | None) -> Security | None:
+    if not text:
+        return None
+    try:
+        return Security(text.upper())
+    except ValueError:
+        known = ", ".join(Security)
+        raise AccessError(f"--kafka-security {text}: it is one of {known}") from None
+
+
 Roads = Annotated[
     Path | None, Parameter(name="--roads", help="Roads file; else that of Xiaohe sub-district.")
 ]

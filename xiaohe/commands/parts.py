@@ -6,9 +6,11 @@ from pathlib import Path
 
 from xiaohe.commands.options import (
     DEFAULT_HTTP,
+    NOTHING_SAID,
     DataDir,
     Http,
     Json,
+    Kafka,
     NeededServers,
     PolicyFile,
     Roads,
@@ -25,6 +27,7 @@ from xiaohe.topics import load_topics
 def worker(
     *,
     bootstrap_servers: NeededServers,
+    kafka: Kafka = NOTHING_SAID,
     roads: Roads = None,
     policy: PolicyFile = None,
     data_dir: DataDir = DATA_DIR,
@@ -50,7 +53,7 @@ def worker(
     folder = _folder(data_dir / "faust" / (instance or "worker"))
     settings = ServiceSettings(
         worker=WorkerSettings(
-            bootstrap_servers=bootstrap_servers,
+            cluster=kafka.access(bootstrap_servers),
             data_dir=folder,
             instance=instance,
             session_timeout_s=session_timeout_s,
@@ -75,6 +78,7 @@ def worker(
 def gateway(
     *,
     bootstrap_servers: NeededServers,
+    kafka: Kafka = NOTHING_SAID,
     http: Http = DEFAULT_HTTP,
     roads: Roads = None,
     policy: PolicyFile = None,
@@ -88,11 +92,12 @@ def gateway(
     log_to_stderr()
     pieces, _ = load_pieces(roads or ROADS)
     rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
+    cluster = kafka.access(bootstrap_servers)
     listener = listen(http)
 
     def parts() -> Parts:
         return Parts(
-            bootstrap_servers=bootstrap_servers,
+            cluster=cluster,
             topics=load_topics(),
             known=Known(rules, pieces),
             now_ms=lambda: time.time_ns() // 1_000_000,

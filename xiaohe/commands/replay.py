@@ -8,9 +8,9 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from rich.console import Console
 
+from xiaohe.commands.clusters import cluster_of
 from xiaohe.commands.explain import roads_files
-from xiaohe.commands.options import DataDir, Json, PolicyFile, Servers, Speed
-from xiaohe.commands.servers import servers_of
+from xiaohe.commands.options import NOTHING_SAID, DataDir, Json, Kafka, PolicyFile, Servers, Speed
 from xiaohe.dispatch.policy import Policy, load_policy
 from xiaohe.output import say, say_json
 from xiaohe.places import DATA_DIR, POLICY, read_file
@@ -18,6 +18,7 @@ from xiaohe.progress_bar import progress_bar
 from xiaohe.replay.account import Account
 from xiaohe.replay.recording import Recording
 from xiaohe.topics import load_topics
+from xiaohe.wire.cluster_access import Cluster
 
 PIPED_COLUMNS: Final = 140
 """Width where standard output is no terminal: that of the table."""
@@ -42,6 +43,7 @@ def replay(
     /,
     *,
     bootstrap_servers: Servers = None,
+    kafka: Kafka = NOTHING_SAID,
     data_dir: DataDir = DATA_DIR,
     record: RecordTo = None,
     roads: LogsRoads = (),
@@ -62,7 +64,7 @@ def replay(
         folder = recording
         if folder is None:
             folder = record or Path(scratch) / "recording"
-            _record(servers_of(bootstrap_servers, data_dir), folder)
+            _record(cluster_of(bootstrap_servers, data_dir, kafka), folder)
         account = _replay(Recording(folder), roads, data_dir, at_hand, fold_only=fold_only)
     if json:
         say_json(account.as_json())
@@ -78,11 +80,11 @@ def _policy(policy: Path | None, speed: float) -> Policy:
     return load_policy(read_file(policy), base=base, speed=speed)
 
 
-def _record(servers: str, folder: Path) -> None:
+def _record(cluster: Cluster, folder: Path) -> None:
     from xiaohe.replay.reading import record_topics  # noqa: PLC0415 - only to read a Kafka
 
     with progress_bar() as watch:
-        asyncio.run(record_topics(servers, load_topics(), folder, watch))
+        asyncio.run(record_topics(cluster, load_topics(), folder, watch))
 
 
 def _replay(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from xiaohe.commands.options import DataDir, Json, Roads, Servers
-from xiaohe.commands.servers import servers_of
+from xiaohe.commands.clusters import cluster_of
+from xiaohe.commands.options import NOTHING_SAID, DataDir, Json, Kafka, Roads, Servers
 from xiaohe.dispatch.coverage import Finding, check_roster
 from xiaohe.dispatch.inputs import RosterEntry
 from xiaohe.dispatch.times import rfc3339
@@ -27,6 +27,7 @@ def load_(
     file: Path,
     *,
     bootstrap_servers: Servers = None,
+    kafka: Kafka = NOTHING_SAID,
     data_dir: DataDir = DATA_DIR,
     json: Json = False,
 ) -> int:
@@ -38,8 +39,8 @@ def load_(
         A JSON array of members.
     """
     entries = read_roster(file)
-    servers = servers_of(bootstrap_servers, data_dir)
-    count = asyncio.run(publish(servers, load_topics().roster.name, entries))
+    cluster = cluster_of(bootstrap_servers, data_dir, kafka)
+    count = asyncio.run(publish(cluster, load_topics().roster.name, entries))
     if json:
         say_json({"published": count})
     else:

@@ -5,11 +5,14 @@ import signal
 from pathlib import Path
 
 from xiaohe.broker import Broker, BrokerStatus
+from xiaohe.commands.clusters import named_cluster
 from xiaohe.commands.options import (
     DEFAULT_HTTP,
+    NOTHING_SAID,
     DataDir,
     Http,
     Json,
+    Kafka,
     PolicyFile,
     Roads,
     RosterFile,
@@ -21,6 +24,7 @@ from xiaohe.output import note, say, say_json
 from xiaohe.places import DATA_DIR
 from xiaohe.stack import Event, Stack, StackOptions, read_record
 from xiaohe.topics import load_topics
+from xiaohe.wire.cluster_access import ClusterAccess
 
 
 def up(
@@ -32,6 +36,7 @@ def up(
     http: Http = DEFAULT_HTTP,
     workers: Workers = 1,
     bootstrap_servers: Servers = None,
+    kafka: Kafka = NOTHING_SAID,
     json: Json = False,
 ) -> int:
     """Run broker, topics, worker and gateway in the foreground until Ctrl-C.
@@ -46,7 +51,7 @@ def up(
         policy=policy,
         http=http,
         workers=workers,
-        bootstrap_servers=bootstrap_servers,
+        cluster=named_cluster(bootstrap_servers, kafka),
     )
     return asyncio.run(_run(options, json=json))
 
@@ -95,9 +100,9 @@ async def _run_until_failed(stack: Stack, *, json: bool) -> None:
         raise await stack.wait_failed()
 
 
-def status(*, data_dir: DataDir = DATA_DIR, json: Json = False) -> int:
+def status(*, data_dir: DataDir = DATA_DIR, kafka: Kafka = NOTHING_SAID, json: Json = False) -> int:
     """Show what runs on a data folder and how it is. Exit status 1 where nothing runs."""
-    found = _status(data_dir)
+    found = _status(data_dir, kafka)
     if json:
         say_json(found)
     else:
@@ -106,20 +111,20 @@ def status(*, data_dir: DataDir = DATA_DIR, json: Json = False) -> int:
     return 0 if found["running"] else 1
 
 
-def _status(data_dir: Path) -> Event:
+def _status(data_dir: Path, kafka: Kafka) -> Event:
     record = read_record(data_dir)
     found: Event = {"running": record is not None}
     for name in ("bootstrap_servers", "http", "pids"):
         found[name] = None if record is None else record[name]
     found["broker"] = _how(Broker.status(data_dir / "broker"))
     if record is not None:
-        found |= _condition(str(record["bootstrap_servers"]))
+        found |= _condition(kafka.access(str(record["bootstrap_servers"])))
     return found
 
 
-def _condition(bootstrap_servers: str) -> Event:
+def _condition(cluster: ClusterAccess) -> Event:
     """Give who owns which areas, how far behind they are and what is open."""
-    condition, why = asyncio.run(looked_at(bootstrap_servers, load_topics()))
+    condition, why = asyncio.run(looked_at(cluster, load_topics()))
     if condition is None:
         return {"unknown": why}
     owned = {w.name: list(w.partitions) for w in condition.workers}

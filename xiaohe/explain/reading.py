@@ -20,6 +20,7 @@ from xiaohe.audit.records import Fences, home_partition
 from xiaohe.explain.faults import ExplainError
 from xiaohe.explain.story import Event
 from xiaohe.topics import Topic, Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 POLL_MS: Final = 200
 """How long one look for records waits."""
@@ -50,11 +51,11 @@ Take = Callable[[ConsumerRecord], bool]
 class Reader:
     """Reads the topics of one Kafka. Use with ``async with``."""
 
-    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
+    def __init__(self, cluster: Cluster, topics: Topics) -> None:
         """Nothing is read yet."""
         self._topics = topics
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(cluster),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -15,6 +15,7 @@ from xiaohe.streams.memory_log import DECISIONS
 from xiaohe.streams.ports import INPUTS
 from xiaohe.streams.service import ROSTER
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster
 
 POLL_MS: Final = 200
 """How long one look for records waits."""
@@ -24,7 +25,7 @@ READ_TIMEOUT_S: Final = 30.0
 
 
 async def record_topics(
-    bootstrap_servers: str, topics: Topics, folder: Path, watch: Watch = unwatched
+    cluster: Cluster, topics: Topics, folder: Path, watch: Watch = unwatched
 ) -> None:
     """Write what a replay needs into a new folder, as it lies in the topics now.
 
@@ -34,7 +35,7 @@ async def record_topics(
     """
     names = {topic.id: topic.name for topic in topics}
     writer = RecordingWriter(folder, topics.area_partitions, names)
-    reader = plain_reader(bootstrap_servers)
+    reader = plain_reader(cluster)
     try:
         await reader.start()
         reading = _Reading(reader, topics, writer, watch)

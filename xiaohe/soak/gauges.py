@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from xiaohe.streams.ports import INPUTS
 from xiaohe.topics import Topics
+from xiaohe.wire.cluster_access import Cluster, client_options
 
 MIB = 2**20
 
@@ -80,9 +81,9 @@ def disk_mib(folder: Path) -> float:
 class GroupOffsets:
     """How far the workers' group says to have taken its topics; an async context manager."""
 
-    def __init__(self, bootstrap_servers: str, topics: Topics, group: str = "xiaohe") -> None:
+    def __init__(self, cluster: Cluster, topics: Topics, group: str = "xiaohe") -> None:
         self._group = group
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        self._admin = AIOKafkaAdminClient(**client_options(cluster))
         self._names = {getattr(topics, key).name for key in INPUTS}
 
     async def __aenter__(self) -> Self:
