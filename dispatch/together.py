@@ -128,6 +128,9 @@ def _fill_together(draft: Draft, incidents: Sequence[Incident]) -> None:
     if len(waiting) < 2 or not _anybody_is_free(draft):  # noqa: PLR2004 - one is decided alone
         return
     rows = [row for incident in waiting for row in _rows_lacking(draft, incident, _count(waiting))]
+    rows = [row for row in rows if row.ranking.options]
+    if len({row.incident.incident_id for row in rows}) < 2:  # noqa: PLR2004 - the same
+        return
     wants = [_want(draft, row) for row in rows]
     rules = draft.rules(waiting[0])
     best = _evened(draft, rules, wants, assign(wants, rules.even_s))
@@ -338,7 +341,8 @@ def _changed(rows: Sequence[_Row], best: Assignment) -> list[int]:
 
 def _give(draft: Draft, rows: Sequence[_Row], best: Assignment, changed: Sequence[int]) -> None:
     """Take back the offers that change, then give the new ones, the most urgent first."""
-    together = sorted({rows[n].incident.incident_id for n in changed})
+    # Those that come away with nothing, or with what they had, were weighed as well.
+    together = sorted({row.incident.incident_id for row in rows})
     for n in changed:
         offer = rows[n].offer
         if offer is not None:

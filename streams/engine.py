@@ -44,9 +44,10 @@ from xiaohe.streams.ports import (
     WakeUpCall,
 )
 from xiaohe.streams.step_record import (
+    Forward,
     Record,
     first_receipt_ms,
-    forward_to,
+    forwarded,
     letter_publication,
     undecided_publications,
 )
@@ -386,8 +387,9 @@ class AreaEngine:
         return Step(msgspec.to_builtins(record), self._apply(record, epoch))
 
     def _forward(self, raw: Raw, home: int, at_ms: int, epoch: int) -> Step:
-        record = Record(cause=self._cause(raw), at_ms=at_ms, forward=forward_to(raw, home))
-        return Step(msgspec.to_builtins(record), self._apply(record, epoch))
+        record = Record(cause=self._cause(raw), at_ms=at_ms, forward=Forward(partition=home))
+        self._apply(record, epoch)  # what it gives is the same, still to be made of the original
+        return Step(msgspec.to_builtins(record), (forwarded(raw, home),))
 
     # --- setting aside
 

@@ -17,6 +17,7 @@ from xiaohe.streams.decision_log import (
     decode,
 )
 from xiaohe.streams.ports import POSITIONS, Core, LogRecord, Publication
+from xiaohe.wire.fault_text import briefly
 
 _log = structlog.get_logger(__name__)
 
@@ -147,7 +148,7 @@ class Folding:
             return self._core.fold(entry.record, entry.epoch)
         except Exception as error:  # noqa: BLE001 - whether to go on is the take-over's to say
             if self.unfolded == 0:
-                self.first_unfolded = f"at offset {record.offset}: {error!r}"
+                self.first_unfolded = f"at offset {record.offset}: {briefly(error)}"
             self.unfolded += 1
             return ()
 

@@ -52,7 +52,9 @@ class Publication(Struct, frozen=True):
     """One record to be published; ``topic`` is the key used in topics.yaml.
 
     ``partition`` None leaves the choice to the partitioner (murmur2 over the key). Publications of
-    a lower ``stage`` are acknowledged before any of a higher one is sent.
+    a lower ``stage`` are acknowledged before any of a higher one is sent. With ``original`` the
+    record is a copy of the one at this topic (its key in topics.yaml), partition and offset, and is
+    still to be made of it: key and value are None then.
     """
 
     topic: str
@@ -61,6 +63,7 @@ class Publication(Struct, frozen=True):
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+    original: tuple[str, int, int] | None = None
 
 
 class Step(Struct, frozen=True):

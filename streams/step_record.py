@@ -1,9 +1,11 @@
-"""What the log keeps of one step besides the decision: dead letters and forwarded records.
+"""What the log keeps of one step besides the decision: dead letters and forwardings.
 
-Kept whole enough that a take-over can publish them again, byte for byte, under the same ids.
+Enough that a take-over can publish them again, byte for byte, under the same ids, and no more: of a
+record that is forwarded the log says where it lies, for it may be about a person, and its topic
+forgets it in time while this log never does.
 """
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Final
 
@@ -30,12 +32,15 @@ HEADER_BYTES_MAX: Final = 4_096
 """A longer header is not kept: headers count into the size of a record."""
 
 
-class Forward(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that lay in another partition than its key's; bytes are kept as base64."""
+class Forward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A record that lay in another partition than its key's; the step's cause says where.
+
+    Logs of earlier versions hold the record itself, its bytes as base64.
+    """
 
     partition: int
-    key: str
-    value: str
+    key: str | None = None
+    value: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -66,21 +71,23 @@ def first_receipt_ms(raw: Raw) -> int:
     return max(raw.timestamp_ms - FORWARDING_MS_MAX, min(stated, raw.timestamp_ms))
 
 
-def forward_to(raw: Raw, partition: int) -> Forward:
+def forwarded(raw: Raw, partition: int) -> Publication:
     """Send a record on to where it belongs: ids and first receipt kept."""
-    first = (FIRST_RECEIPT, str(first_receipt_ms(raw)).encode())
-    kept = (
+    kept = [
         (name, value)
         for name, value in raw.headers
         if name.lower().startswith(FORWARDED_HEADERS)
         and value is not None
         and len(value) <= HEADER_BYTES_MAX
-    )
-    return Forward(
+    ]
+    first = (FIRST_RECEIPT, str(first_receipt_ms(raw)).encode())
+    return Publication(
+        topic=raw.topic,
+        stage=VIEWS_STAGE,
+        key=raw.key or b"",
+        value=raw.value or b"",
+        headers=(*kept, first),
         partition=partition,
-        key=b64encode(raw.key or b"").decode(),
-        value=b64encode(raw.value or b"").decode(),
-        headers=tuple((name, b64encode(value).decode()) for name, value in (*kept, first)),
     )
 
 
@@ -111,10 +118,20 @@ def letter_publication(record: Record, topic_names: Mapping[str, str]) -> Public
 def _forward_publication(
     record: Record, forward: Forward, topic_names: Mapping[str, str]
 ) -> Publication:
+    topic = _key_of(record.cause.topic, topic_names)
+    if forward.value is None:
+        return Publication(
+            topic=topic,
+            stage=VIEWS_STAGE,
+            key=None,
+            value=None,
+            partition=forward.partition,
+            original=(topic, record.cause.partition, record.cause.offset),
+        )
     return Publication(
-        topic=_key_of(record.cause.topic, topic_names),
+        topic=topic,
         stage=VIEWS_STAGE,
-        key=b64decode(forward.key),
+        key=b64decode(forward.key or ""),
         value=b64decode(forward.value),
         headers=tuple((name, b64decode(value)) for name, value in forward.headers),
         partition=forward.partition,

@@ -10,7 +10,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import structlog
@@ -18,7 +18,8 @@ from msgspec import Struct, structs
 
 from xiaohe.streams.decision_log import NO_SNAPSHOT, Fence, Learned, decode, encode
 from xiaohe.streams.folding import Folding
-from xiaohe.streams.ports import INPUTS, POSITIONS, Clock, Core, Log
+from xiaohe.streams.ports import INPUTS, POSITIONS, Clock, Core, Log, Publication
+from xiaohe.streams.step_record import forwarded
 
 _log = structlog.get_logger(__name__)
 
@@ -98,7 +99,7 @@ async def take_over(log: Log, core: Core, clock: Clock, partition: int) -> Taken
     _check_start(folding, start, partition)
     _check_folded(folding, partition)
     times_ms.append(clock.now_ms())
-    owed = folding.owed
+    owed = await owed_of_originals(log, folding.owed)
     await log.publish(owed)
     times_ms.append(clock.now_ms())
     next_inputs = await _next_inputs(log, partition, folding)
@@ -173,6 +174,23 @@ def _check_folded(folding: Folding, partition: int) -> None:
             f"here? Start that one. After {UNFOLDED_FENCES} attempts this one goes on without them"
         )
     _log.critical("decisions_not_folded", page=True, partition=partition, what=what)
+
+
+async def owed_of_originals(log: Log, owed: Sequence[Publication]) -> Sequence[Publication]:
+    """Give what is owed, each copy made of its original."""
+    made: list[Publication] = []
+    for each in owed:
+        if each.original is None:
+            made.append(each)
+            continue
+        assert each.partition is not None, "a copy goes where its key belongs"
+        topic, partition, offset = each.original
+        found = [raw async for raw in log.read_input(topic, partition, offset, offset + 1)]
+        made += [forwarded(raw, each.partition) for raw in found]
+        if not found:
+            # Its topic has forgotten it, as it would have in its right place.
+            _log.critical("forwarded_record_gone", page=True, topic=topic, offset=offset)
+    return made
 
 
 async def _next_inputs(log: Log, partition: int, folding: Folding) -> dict[str, int]:

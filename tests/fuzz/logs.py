@@ -42,7 +42,7 @@ from xiaohe.streams.step_record import (
     Forward,
     Record,
     first_receipt_ms,
-    forward_to,
+    forwarded,
     undecided_publications,
 )
 from xiaohe.wire import cloudevents
@@ -270,10 +270,10 @@ def forwards(data: bytes) -> bool:
     lines, _, value = rest.partition(b"\x00")
     stated = headers_of(lines)
     raw = Raw("alerts", 3, 7, RECEIVED_MS, key, value, stated)  # type: ignore[arg-type]
-    forward = forward_to(raw, 5)
-    kept = msgspec.json.decode(msgspec.json.encode(forward), type=Forward)
-    record = Record(cause=_CAUSE, forward=kept)
-    (sent,) = undecided_publications(record, NAMES)
+    sent = forwarded(raw, 5)
+    kept = msgspec.json.decode(msgspec.json.encode(Forward(partition=5)), type=Forward)
+    (owed,) = undecided_publications(Record(cause=_CAUSE, forward=kept), NAMES)
+    assert (owed.original, owed.partition) == (("alerts", 3, 7), 5)
     assert (sent.topic, sent.partition, sent.key, sent.value) == ("alerts", 5, key, value)
     assert all(len(value) <= HEADER_BYTES_MAX for _, value in sent.headers)
     again = Raw("alerts", 5, 1, RECEIVED_MS + 5, sent.key, sent.value, sent.headers)

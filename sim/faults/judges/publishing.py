@@ -54,14 +54,15 @@ def everything_decided_is_published(reading: Reading) -> Iterator[Violation]:
         (topic, output.ce) for topic in DECIDED_TOPICS for output in reading.outputs(topic)
     } | {("dead_letters", output.ce) for output in reading.outputs("dead_letters")}
     sent = {
-        (topic, raw.key, raw.value)
+        (topic, partition, raw.key, raw.value)
         for topic in INPUTS
         for raw in reading.evidence.topics.read_all(topic)
+        for partition in (raw.partition, None)
     }
     for decided, publications in _all_published(reading):
         for each in publications:
             if each.topic in INPUTS:
-                there = (each.topic, each.key, each.value) in sent
+                there = _sent(reading, each) in sent
             else:
                 there = (each.topic, _ce(each)) in shown
             if not there:
@@ -246,6 +247,16 @@ def _rendered(reading: Reading) -> dict[tuple[str, tuple[bytes, bytes]], set[byt
 def _ce(publication: Publication) -> tuple[bytes, bytes]:
     headers = dict(publication.headers)
     return headers.get("ce_source", b""), headers.get("ce_id", b"")
+
+
+def _sent(reading: Reading, each: Publication) -> tuple[str, int | None, object, object]:
+    """Give where a sent record should lie (None: wherever its key says), and what it should be; a
+    forwarded one is as its original is."""
+    if each.original is None:
+        return each.topic, each.partition, each.key, each.value
+    original = reading.input(*each.original)
+    assert original is not None, "the simulated topics forget nothing"
+    return each.topic, each.partition, original.key, original.value
 
 
 def _name(publication: Publication) -> str:
