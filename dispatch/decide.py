@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import islice
+from typing import Any
 
 from msgspec import Struct
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.alerts import REMEMBERED_MS, Distress, take_alert
 from xiaohe.dispatch.answers import take_member_action
-from xiaohe.dispatch.aside import close_aside, take_alert_aside
+from xiaohe.dispatch.aside import Glimpse, close_aside, take_alert_aside, take_glimpse
 from xiaohe.dispatch.draft import Draft, Refused
 from xiaohe.dispatch.eligibility import exclusion
 from xiaohe.dispatch.evolve import Stamp, evolve
@@ -117,6 +118,16 @@ def decide_aside(
     for member_id, alarm in alarms:
         take_alert_aside(draft, alarm, Distress(member_id), bare=bare)
     return _decision(state, received, at_ms, world, facts=tuple(draft.facts))
+
+
+def decide_glimpse(state: AreaState, seen: Glimpse, received_ms: int, at_ms: int) -> Decision:
+    """Open the incident of an alert that no rule may be asked about; nothing else was read."""
+    world: Any = None  # whoever asked it would fail
+    draft = Draft(state, world, Stamp(at_ms, received_ms))
+    take_glimpse(draft, seen)
+    return Decision(
+        area_id=state.area_id, at_ms=at_ms, received_ms=received_ms, facts=tuple(draft.facts)
+    )
 
 
 def decide_fix(

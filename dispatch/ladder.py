@@ -11,6 +11,9 @@ from xiaohe.dispatch.deadlines import LADDER
 from xiaohe.dispatch.draft import Draft, after
 from xiaohe.dispatch.state import Incident
 
+BARE_TERM_S: Final = 60.0
+"""Until the next rung where policy cannot be asked: as the policy that is shipped has it."""
+
 RUNGS: Final = ("squad_leader", "squadron_leader", "brigade_leader")
 """The ranks that are told, in order; the last rung tells the police room as well."""
 
@@ -37,6 +40,27 @@ def climb(draft: Draft, incident_id: str) -> None:
     assert not incident.acknowledged, "whoever acknowledges takes the ladder's deadline back"
     assert incident.rung < len(RUNGS), "the last rung has no term"
     _tell_next(draft, incident_id, "not_acknowledged")
+
+
+def climb_barely(draft: Draft, incident_id: str) -> None:
+    """Tell the next rung without asking who that is: the police room knows them.
+
+    Neither policy nor roster is asked, for one of them may be what fails.
+    """
+    incident = draft.incident(incident_id)
+    rung = RUNGS[incident.rung]
+    due_ms = None if rung == RUNGS[-1] else after(draft.at_ms, BARE_TERM_S)
+    draft.emit(
+        f.CommandNotified(
+            incident_id=incident_id,
+            rung=rung,
+            who=(POLICE_ROOM,),
+            by="engine",
+            reason="not_acknowledged",
+            acknowledge_by_ms=due_ms,
+        )
+    )
+    draft.set_deadline(incident_id, LADDER, due_ms)
 
 
 def _tell_next(draft: Draft, incident_id: str, reason: str) -> None:

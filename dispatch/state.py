@@ -80,11 +80,16 @@ class Order(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
         return self.why is not None and self.why.rule == OPERATOR_RULE
 
 
-class Deadline(Struct, frozen=True, gc=False):
-    """Something that falls due; the name says what (``deadlines.py``)."""
+class Deadline(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Something that falls due; the name says what (``deadlines.py``).
+
+    ``given_up``: its wake-up failed, and so did setting that aside, so nobody is called for it.
+    Whoever sets the deadline anew has one that counts.
+    """
 
     name: str
     due_ms: int
+    given_up: bool = False
 
 
 class Timeline(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -205,6 +210,10 @@ class Incident(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     def due_ms(self, name: str) -> int | None:
         """Give when the deadline of this name is due, or None where it is not open."""
         return next((d.due_ms for d in self.deadlines if d.name == name), None)
+
+    def gave_up(self, name: str) -> bool:
+        """Tell whether the deadline of this name is one that nobody is called for."""
+        return any(d.given_up for d in self.deadlines if d.name == name)
 
 
 class SeenAlert(Struct, frozen=True, gc=False):

@@ -7,17 +7,19 @@ renders what follows. It does no I/O and knows no clock; a lane drives it.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from typing import Final
 
 import msgspec
 import numpy as np
 import structlog
+from msgspec import structs
 
 from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.answers import ABOUT_DUTY, TO_AN_ORDER
 from xiaohe.dispatch.deadlines import RETRY
-from xiaohe.dispatch.decide import Decision, decide, decide_aside, decide_fix
+from xiaohe.dispatch.decide import Decision, decide, decide_aside, decide_fix, decide_glimpse
 from xiaohe.dispatch.filling import FILLED_AGAIN_MAX
 from xiaohe.dispatch.inputs import Alert, Cause, Fix, MemberAction, Received, WakeUp
 from xiaohe.dispatch.policy import Policy
@@ -37,6 +39,7 @@ from xiaohe.streams.ports import (
     ALERTS,
     POSITIONS,
     WAKEUPS,
+    Care,
     Publication,
     Raw,
     SnapshotPart,
@@ -58,6 +61,7 @@ from xiaohe.wire.codec_actions import decode_member_action, decode_operator_acti
 from xiaohe.wire.codec_common import identifier_of
 from xiaohe.wire.codec_positions import decode_positions
 from xiaohe.wire.fix_columns import FixColumns
+from xiaohe.wire.glimpse import glimpse_of
 from xiaohe.wire.murmur2 import partition_of
 
 _log = structlog.get_logger(__name__)
@@ -110,7 +114,6 @@ class AreaEngine:
         self._last_ms = 0
         self._refused_devices = RefusedDevices()
         self._early_retries: dict[tuple[str, str], int] = {}
-        self._given_up: set[tuple[str, str, str]] = set()
         self._hashed: tuple[Raw, str | None] | None = None
         self._retries = DueRows(self._is_retry)
         self._untold: list[Publication] = []
@@ -131,10 +134,11 @@ class AreaEngine:
         if home is not None:
             return (self._forward(raw, home, at_ms, epoch),)
         area = self._area(received.area_id)
-        if isinstance(received.body, WakeUp) and received.body.deadline == RETRY:
-            self._early_retries.pop((area.state.area_id, received.body.incident_id), None)
-        if isinstance(received.body, WakeUp) and _row_of(received.body) in self._given_up:
-            return (self._nothing(raw, at_ms, epoch),)
+        if isinstance(received.body, WakeUp):
+            if received.body.deadline == RETRY:
+                self._early_retries.pop((area.state.area_id, received.body.incident_id), None)
+            if _gave_up(area.state, received.body.incident_id, received.body.deadline):
+                return (self._nothing(raw, at_ms, epoch),)
         if isinstance(received.body, MemberAction) and _may_speak(area.state, received.body):
             self._learn_place(area, received.body, received.received_ms)
         decision = decide(area.state, received, at_ms, area.world)
@@ -393,26 +397,53 @@ class AreaEngine:
 
     # --- setting aside
 
-    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, *, blind: bool) -> Step:
+    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, care: Care) -> Step:
         """Set an input aside that failed repeatedly; see ``ports.Core``.
 
         An alert, or an alarm in a record of positions, opens an incident for a person to decide,
         with as little as must be; a record of which not even that can be made is a dead letter.
         """
         at_ms = self._moment(raw, now_ms)
-        for bare in () if blind else (False, True):
+        ways: list[Callable[[], Record]] = []
+        if care is Care.ASIDE:
+            ways += [partial(self._aside, raw, at_ms, detail, bare=bare) for bare in (False, True)]
+        if care is not Care.BLIND and raw.topic == ALERTS:
+            ways.append(partial(self._barely, raw, at_ms))
+        for less, way in enumerate(ways):
             try:
-                record = self._aside(raw, at_ms, detail, bare=bare)
+                record = way()
                 return Step(msgspec.to_builtins(record), self._apply(record, epoch))
+            except BadInput:
+                break  # it is no alert: nobody is waiting for it
             except Exception:  # noqa: BLE001 - a person has to hear of the input all the same
                 where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
-                _log.exception("set_aside_with_less", bare=bare, **where)
-        letter = self._letter(raw, Reason.FAILED_REPEATEDLY, detail, at_ms)
-        given_up = None
+                _log.exception("set_aside_with_less", less=less, **where)
+        return self._unlooked_at(raw, at_ms, epoch, detail)
+
+    def _unlooked_at(self, raw: Raw, at_ms: int, epoch: int, detail: str) -> Step:
+        wake_up = None
         with suppress(BadInput):  # of no deadline that anybody knows
-            given_up = _deadline_of(raw)
-        record = Record(cause=self._cause(raw), at_ms=at_ms, dead_letter=letter, given_up=given_up)
+            wake_up = _deadline_of(raw)
+        record = Record(
+            cause=self._cause(raw),
+            at_ms=at_ms,
+            dead_letter=self._letter(raw, Reason.FAILED_REPEATEDLY, detail, at_ms),
+            given_up=None if wake_up is None else _row_of(wake_up),
+            given_up_ms=None if wake_up is None else wake_up.due_ms,
+        )
         return Step(msgspec.to_builtins(record), self._apply(record, epoch))
+
+    def _barely(self, raw: Raw, at_ms: int) -> Record:
+        """Open the incident of an alert by what it says at first sight. Raises BadInput where it
+        says nothing, or its area is not known."""
+        area_id = identifier_of(raw.key, "area_id")
+        self._check_area(area_id)
+        seen = glimpse_of(raw.value)
+        if self._misrouted(raw) is not None:
+            raise BadInput(Reason.FAILED_REPEATEDLY, "of another partition")
+        area, received_ms = self._area(area_id), first_receipt_ms(raw)
+        decision = decide_glimpse(area.state, seen, received_ms, at_ms)
+        return Record(cause=self._cause(raw), decision=decision, area_id=area_id, at_ms=at_ms)
 
     def _aside(self, raw: Raw, at_ms: int, detail: str, *, bare: bool) -> Record:
         decision = None
@@ -478,11 +509,29 @@ class AreaEngine:
             self._note_deadlines(area.state, record.decision)
             self._views.touch_all(record.decision)
         if record.given_up is not None:
-            self._given_up.add(record.given_up)
+            self._give_up(*record.given_up, record.given_up_ms)
         if record.device_id is not None:
             self._refused_devices.note(record.device_id, record.at_ms)
         publications.extend(undecided_publications(record, self._shared.topic_names))
         return tuple(publications)
+
+    def _give_up(self, area_id: str, incident_id: str, name: str, due_ms: int | None) -> None:
+        """Call nobody for a deadline any more, as it stands.
+
+        For an incident's retry it does not matter when it was due: it may have come early.
+        """
+        area = self._area(area_id)
+        incident = area.state.incidents.get(incident_id)
+        if incident is None:
+            return
+        as_named = {None, incident.due_ms(name)} if name != RETRY else {due_ms}
+        if due_ms in as_named:
+            deadlines = tuple(
+                structs.replace(d, given_up=True) if d.name == name else d
+                for d in incident.deadlines
+            )
+            incidents = area.state.incidents.insert(structs.replace(incident, deadlines=deadlines))
+            area.state = replace(area.state, incidents=incidents)
 
     def basis(self) -> Mapping[str, str]:
         """Give the versions of what is decided on; see ``ports.Core``."""
@@ -513,16 +562,18 @@ class AreaEngine:
         (self._retries if row.name == RETRY else self._due).add(row)
 
     def _holds(self, row: DueRow) -> bool:
-        if (row.area_id, row.incident_id, row.name) in self._given_up:
-            return False
         incident = self._areas[row.area_id].state.incidents.get(row.incident_id)
-        return incident is not None and incident.due_ms(row.name) == row.due_ms
+        if incident is None or incident.due_ms(row.name) != row.due_ms:
+            return False
+        return not incident.gave_up(row.name)
 
     def _is_retry(self, row: DueRow) -> bool:
         """Tell whether it is still to be tried again then, or earlier than it was to be."""
         early_ms = self._early_retries.get((row.area_id, row.incident_id))
-        wanting = self._areas[row.area_id].state.wanting
-        return row.incident_id in wanting and (early_ms == row.due_ms or self._holds(row))
+        state = self._areas[row.area_id].state
+        if row.incident_id not in state.wanting or _gave_up(state, row.incident_id, RETRY):
+            return False
+        return early_ms == row.due_ms or self._holds(row)
 
     def next_due_ms(self) -> int | None:
         """Give when the earliest open deadline is due; see ``ports.Core``."""
@@ -682,11 +733,17 @@ def _area_of_key(key: bytes | None) -> str | None:
         return None
 
 
-def _deadline_of(raw: Raw) -> tuple[str, str, str] | None:
+def _deadline_of(raw: Raw) -> WakeUp | None:
     """Name the deadline of a wake-up that is not even to be closed."""
     if raw.topic != WAKEUPS:
         return None
-    return _row_of(decode_wakeup(raw.key, raw.value, raw.headers))
+    return decode_wakeup(raw.key, raw.value, raw.headers)
+
+
+def _gave_up(state: AreaState, incident_id: str, name: str) -> bool:
+    """Tell whether nobody is called for a deadline any more."""
+    incident = state.incidents.get(incident_id)
+    return incident is not None and incident.gave_up(name)
 
 
 def _row_of(wake_up: WakeUp) -> tuple[str, str, str]:

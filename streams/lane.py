@@ -36,6 +36,7 @@ from xiaohe.streams.journal import Journal
 from xiaohe.streams.ports import (
     POSITIONS,
     WAKEUPS,
+    Care,
     Clock,
     Core,
     Log,
@@ -80,7 +81,8 @@ TICK_MS = 1_000
 """How often the core may publish without a decision."""
 
 ATTEMPTS_MAX = 3
-"""An input that made a worker leave so often is set aside; once more, and nobody looks into it."""
+"""An input that made a worker leave so often is set aside; once more, and no rule is asked how;
+twice more, and nobody looks into it."""
 
 CAREFUL_FENCES = 3
 """Take-overs in a row without a decision after which an input's trace is written before it is
@@ -443,7 +445,7 @@ class Lane:
         where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}
         _log.critical("input_set_aside", page=True, attempts=attempts, **where)
         detail = f"failed {attempts} times"
-        return self._core.refuse(raw, now_ms, self.epoch, detail, blind=attempts > ATTEMPTS_MAX)
+        return self._core.refuse(raw, now_ms, self.epoch, detail, care_after(attempts))
 
     def _record(
         self, batch: _Batch, item: Item, steps: Sequence[Step], owed_from: int, now_ms: int
@@ -590,6 +592,13 @@ class Lane:
         """The time, which does not run backwards in one lane."""
         self._now_ms = max(self._now_ms, self._clock.now_ms())
         return self._now_ms
+
+
+def care_after(failures: int) -> Care:
+    """Give how an input is set aside that has made so many workers leave, ATTEMPTS_MAX at least."""
+    if failures <= ATTEMPTS_MAX:
+        return Care.ASIDE
+    return Care.BARELY if failures == ATTEMPTS_MAX + 1 else Care.BLIND
 
 
 def _sized(value: bytes, what: str) -> bytes:

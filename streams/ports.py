@@ -8,6 +8,7 @@ embedded stand-in.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from enum import Enum
 from typing import Protocol
 
 from msgspec import Struct
@@ -93,6 +94,20 @@ class SnapshotPart(Struct, frozen=True):
     last: bool
 
 
+class Care(Enum):
+    """How an input that failed repeatedly is set aside: each looks at less of it, for what looked
+    at more has ended workers as well."""
+
+    ASIDE = "aside"
+    """By rules of its own: an alert opens an incident for a person, a wake-up closes its
+    deadline."""
+    BARELY = "barely"
+    """No rule is asked: an alert opens an incident by what its bytes say at first sight. Any other
+    input as with BLIND."""
+    BLIND = "blind"
+    """Nobody looks into it: a dead letter that names its place."""
+
+
 class Core(Protocol):
     """All areas of one partition: decides, folds, and knows what falls due next. No I/O."""
 
@@ -104,10 +119,9 @@ class Core(Protocol):
         only where the engine itself is wrong; the worker then leaves."""
         ...
 
-    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, *, blind: bool) -> Step:
+    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, care: Care) -> Step:
         """Set aside an input that failed repeatedly: a recorded failure and a dead letter, or an
-        incident for a person to decide. A refused wake-up closes its deadline too. ``blind``: do
-        not look into it, for that has failed as well."""
+        incident for a person to decide. A refused wake-up closes its deadline too."""
         ...
 
     def fold(self, record: Mapping[str, object], epoch: int) -> tuple[Publication, ...]:

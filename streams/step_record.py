@@ -47,7 +47,8 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the log keeps of one step: enough to fold it and to publish it again.
 
-    ``given_up`` names a deadline (area, incident, name) that could not even be closed.
+    ``given_up`` names a deadline (area, incident, name) that could not even be closed, and
+    ``given_up_ms`` when it was due; older logs do not say that.
     """
 
     cause: Cause
@@ -57,6 +58,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dead_letter: dict[str, object] | None = None
     device_id: str | None = None
     given_up: tuple[str, str, str] | None = None
+    given_up_ms: int | None = None
     forward: Forward | None = None
 
 

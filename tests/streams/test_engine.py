@@ -10,7 +10,7 @@ import pytest
 from tests.streams.station import AREA, NOON_MS, PARTITIONS, Station, headers, member, values
 from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.inbox import DUE_HEADER
-from xiaohe.streams.ports import Publication
+from xiaohe.streams.ports import Care, Publication
 from xiaohe.streams.step_record import FIRST_RECEIPT
 from xiaohe.streams.wakeups import publication
 from xiaohe.streams.whose_fix import UNKNOWN_DEVICE_MS, RefusedDevices
@@ -425,7 +425,7 @@ def test_an_input_that_failed_repeatedly_is_set_aside() -> None:
     """A recorded failure and a dead letter, which folds like any other step."""
     here = station()
     raw = here.raw("alerts", {"alert_id": "x"})
-    step = here.engine.refuse(raw, here.now_ms, 7, "it broke three times", blind=False)
+    step = here.engine.refuse(raw, here.now_ms, 7, "it broke three times", Care.ASIDE)
     [value] = values(step.publications, "dead_letters")
     assert (value["reason"], value["detail"]) == ("failed_repeatedly", "it broke three times")
     again = AreaEngine(here.partition, here.shared)
@@ -439,10 +439,28 @@ def test_a_wake_up_that_failed_repeatedly_closes_its_deadline() -> None:
     [call] = here.engine.due(NOON_MS + 20_003)
     here.now_ms += 20_003
     raw = here.raw("wakeups", call.value, key=call.key)
-    here.engine.refuse(raw, here.now_ms, 7, "it broke", blind=False)
+    here.engine.refuse(raw, here.now_ms, 7, "it broke", Care.ASIDE)
     assert here.engine.due(NOON_MS + 20_003) == []
-    once_more = here.engine.refuse(raw, here.now_ms, 7, "it broke again", blind=False)
+    once_more = here.engine.refuse(raw, here.now_ms, 7, "it broke again", Care.ASIDE)
     assert values(once_more.publications, "dead_letters")[0]["reason"] == "failed_repeatedly"
+
+
+@pytest.mark.parametrize(("due_later_ms", "gave_up"), [(0, True), (None, True), (1, False)])
+def test_a_deadline_is_given_up_as_it_stood(due_later_ms: int | None, gave_up: bool) -> None:
+    """Not the one of its name that was set since; older logs do not say when it was due."""
+    here = station()
+    here.alert()
+    [incident] = here.engine.states()[AREA].incidents.values()
+    [offer] = [d for d in incident.deadlines if d.name.startswith("offer:")]
+    record: dict[str, object] = {
+        "cause": {"topic": "wakeups", "partition": here.partition, "offset": 0},
+        "given_up": (AREA, incident.incident_id, offer.name),
+    }
+    if due_later_ms is not None:
+        record["given_up_ms"] = offer.due_ms + due_later_ms
+    here.engine.fold(record, 7)
+    assert here.engine.states()[AREA].incidents[incident.incident_id].gave_up(offer.name) is gave_up
+    assert (here.engine.due(offer.due_ms) == []) is gave_up
 
 
 # --- the roster
@@ -453,7 +471,7 @@ def test_a_wake_up_that_cannot_be_read_is_set_aside_like_any_other(value: bytes 
     """It closes no deadline; setting it aside must not fail on what it has failed on."""
     here = station()
     raw = here.raw("wakeups", value)
-    step = here.engine.refuse(raw, here.now_ms, 7, "it broke", blind=False)
+    step = here.engine.refuse(raw, here.now_ms, 7, "it broke", Care.ASIDE)
     assert values(step.publications, "dead_letters")[0]["reason"] == "failed_repeatedly"
 
 

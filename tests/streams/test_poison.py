@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 from tests.geo import maps
 from tests.streams.station import AREA, NOON_MS, STREETS, Station, member
 from xiaohe.dispatch.aside import ENGINE_FAILED
+from xiaohe.dispatch.evolve import Stamp, evolve
+from xiaohe.dispatch.facts import DeadlineSet
 from xiaohe.dispatch.inputs import Position, RosterEntry
 from xiaohe.dispatch.roster import Member, Roster
 from xiaohe.dispatch.times import rfc3339
@@ -26,7 +28,7 @@ from xiaohe.streams.decision_log import decode, encode
 from xiaohe.streams.engine import AreaEngine
 from xiaohe.streams.lane import ATTEMPTS_MAX, CAREFUL_FENCES, InputFailedError
 from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryTopics
-from xiaohe.streams.ports import ALERTS, POSITIONS, WAKEUPS, Publication, Raw, Step
+from xiaohe.streams.ports import ALERTS, POSITIONS, WAKEUPS, Care, Publication, Raw, Step
 from xiaohe.streams.service import Service, ServiceSettings
 from xiaohe.streams.takeover import REPLAYING_FENCES_MAX, UNFOLDED_FENCES, LogDamagedError
 from xiaohe.topics import load_topics
@@ -52,12 +54,12 @@ class SickEngine(AreaEngine):
             raise self.error()
         return super().take(raw, now_ms, epoch)
 
-    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, *, blind: bool) -> Step:
+    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, care: Care) -> Step:
         """Set aside, unless that is what fails, too."""
-        if type(self).refuses_badly and not blind:
+        if type(self).refuses_badly and care is not Care.BLIND:
             type(self).refuses_badly -= 1
             raise self.error()
-        return super().refuse(raw, now_ms, epoch, detail, blind=blind)
+        return super().refuse(raw, now_ms, epoch, detail, care)
 
 
 class Ward:
@@ -266,15 +268,59 @@ async def test_a_correction_that_fails_is_attached_and_told(ward, said):
     assert here.reasons() == []
 
 
-async def test_an_alert_of_which_nothing_can_be_made_is_a_dead_letter(ward):
-    """Where setting it aside fails too, nobody looks into it again."""
+async def test_an_alert_that_cannot_be_set_aside_opens_its_incident_at_first_sight(ward):
+    """A well-formed alert of a known area is never a dead letter; nobody is asked about it."""
     here = ward(refuses_badly=1)
-    here.alert("a1", text="poison")
+    here.alert("a1", text="poison", priority=1)
     here.alert("a2")
     await here.run_for()
     assert here.deaths == ATTEMPTS_MAX + 1
+    assert here.reasons() == []
+    assert [o["alert_id"] for o in here.values("dispatches")] == ["a2"]
+    opened = here.values("incident_events")[0]
+    assert here.events(opened["incident_id"]) == ["incident.opened", "incident.unfilled"]
+    said = {name: opened["data"][name] for name in ("alert_id", "category", "priority")}
+    assert said == {"alert_id": "a1", "category": "dispute", "priority": 1}
+    assert opened["data"]["position"]["lon"] == pytest.approx(here.station.place("a")["lon"])
+    here.alert("a1", text="poison", priority=1)
+    await here.run_for()
+    assert here.events(opened["incident_id"])[-2:] == ["alert.attached", "command.notified"]
+
+
+async def test_an_alert_of_which_nothing_can_be_made_is_a_dead_letter(ward):
+    """Where setting it aside fails whatever is asked, nobody looks into it again."""
+    here = ward(refuses_badly=2)
+    here.alert("a1", text="poison")
+    here.alert("a2")
+    await here.run_for()
+    assert here.deaths == ATTEMPTS_MAX + 2
     assert here.reasons() == ["failed_repeatedly"]
     assert [o["alert_id"] for o in here.values("dispatches")] == ["a2"]
+
+
+@pytest.mark.parametrize(
+    "value", [b"poison", b'["poison"]', b'{"poison": 1}', b'{"alert_id": "-poison"}']
+)
+async def test_what_is_no_alert_opens_no_incident_however_often_it_fails(ward, value):
+    """Nobody is waiting for it: the dead letter tells of it."""
+    here = ward(refuses_badly=1)
+    here.send(ALERTS, value)
+    await here.run_for()
+    assert (here.reasons(), here.events()) == (["failed_repeatedly"], [])
+
+
+async def test_an_alert_whose_rules_and_map_and_state_fail_opens_its_incident(ward, monkeypatch):
+    """Setting it aside fails without ending a worker: the last way is gone at once."""
+
+    def fails(*_args: Any, **_said: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("xiaohe.streams.engine.decide_aside", fails)
+    here = ward()
+    here.alert("a1", text="poison")
+    await here.run_for()
+    assert (here.deaths, here.reasons()) == (ATTEMPTS_MAX, [])
+    assert here.events() == ["incident.opened", "incident.unfilled"]
 
 
 async def test_without_policy_and_roster_the_incident_opens_barely(ward):
@@ -294,7 +340,7 @@ async def test_without_policy_and_roster_the_incident_opens_barely(ward):
         await here.run_for()
     assert here.deaths == ATTEMPTS_MAX
     assert here.events() == ["incident.opened", "incident.unfilled"]
-    assert [log["bare"] for log in logs if log["event"] == "set_aside_with_less"] == [False]
+    assert [log["less"] for log in logs if log["event"] == "set_aside_with_less"] == [0]
 
 
 # --- everything else
@@ -348,7 +394,51 @@ async def test_a_wake_up_that_cannot_even_be_closed_is_given_up(ward):
     await here.run_for(100)
     assert here.deaths == ATTEMPTS_MAX + 1
     [incident] = here.engine().states()[AREA].incidents.values()
-    assert any(d.name.startswith("offer:") for d in incident.deadlines)
+    [offer] = [d for d in incident.deadlines if d.name.startswith("offer:")]
+    assert offer.given_up
+
+
+async def test_what_was_given_up_is_so_for_who_begins_at_a_snapshot(ward):
+    """It is of the state, and ends with the deadline: set anew, it counts."""
+    here = ward(lambda raw: raw.topic == WAKEUPS and raw.offset == 0, refuses_badly=1)
+    here.alert("a1")
+    await here.run_for(20_100)
+    engine = here.engine()
+    again = here.sick(0, here.shared)
+    again.restore(engine.snapshot())
+    assert again.states() == engine.states()
+    assert [c.value for c in again.due(NOON_MS + 20_100)] == []
+    [incident] = again.states()[AREA].incidents.values()
+    [offer] = [d for d in incident.deadlines if d.given_up]
+    state = again.states()[AREA]
+    for due_ms in (None, offer.due_ms):
+        fact = DeadlineSet(incident_id=incident.incident_id, deadline=offer.name, due_ms=due_ms)
+        state = evolve(state, fact, Stamp(NOON_MS, NOON_MS))
+    assert not state.incidents[incident.incident_id].gave_up(offer.name)
+
+
+@pytest.mark.parametrize("places", [("falling_due",), ("falling_due", "aside")])
+async def test_a_ladder_whose_rung_fails_goes_on_with_the_next(ward, monkeypatch, places):
+    """Each rung is told by its time, also where only the police room can be named for it."""
+
+    def fails(*_args: Any) -> None:
+        raise ZeroDivisionError
+
+    for place in places:
+        monkeypatch.setattr(f"xiaohe.dispatch.{place}.climb", fails)
+    here = ward()
+    here.alert("a1", priority=1)
+    for _ in range(40):
+        await here.run_for(10_000)
+    mine = here.values("incident_events")[0]["incident_id"]  # a neighbour is asked as well
+    events = [e for e in here.values("incident_events") if e["incident_id"] == mine]
+    told = [e["data"] for e in events if e["type"] == "command.notified"]
+    assert [each["rung"] for each in told] == ["squad_leader", "squadron_leader", "brigade_leader"]
+    assert here.deaths >= 2 * 2 * ATTEMPTS_MAX, "two rungs of two incidents"
+    if "aside" in places:
+        assert [each["who"] for each in told[1:]] == [["police_room"], ["police_room"]]
+    calls = here.engine().due(here.clock.now_ms())
+    assert not any(b"ladder" in call.value for call in calls)
 
 
 async def test_a_position_that_is_poison_when_it_is_replayed_is_passed_over(ward):
@@ -500,10 +590,10 @@ async def test_an_input_that_ends_the_process_itself_is_found_and_set_aside(ward
 
 async def test_an_input_that_ends_the_process_when_it_is_set_aside_is_not_looked_into(ward):
     """The dead letter is written without it."""
-    here = ward(error=Gone, refuses_badly=1)
+    here = ward(error=Gone, refuses_badly=2)
     here.alert("a1", text="poison")
     here.alert("a2", at="f")
-    assert await starts_until_it_lives(here) == CAREFUL_FENCES + ATTEMPTS_MAX + 1
+    assert await starts_until_it_lives(here) == CAREFUL_FENCES + ATTEMPTS_MAX + 2
     assert here.reasons() == ["failed_repeatedly"]
 
 
@@ -523,7 +613,7 @@ def test_publications_are_not_needed_for_a_blind_refusal() -> None:
     """It is rendered from the record's place alone."""
     station = Station()
     raw = station.raw(ALERTS, b"\xff" * 100, key=None)
-    step = station.engine.refuse(raw, NOON_MS, 1, "failed 4 times", blind=True)
+    step = station.engine.refuse(raw, NOON_MS, 1, "failed 5 times", Care.BLIND)
     [letter] = step.publications
     assert isinstance(letter, Publication)
     assert json.loads(letter.value)["reason"] == "failed_repeatedly"

@@ -14,6 +14,7 @@ from xiaohe.streams.decision_log import SNAPSHOT_PIECE_BYTES_MAX
 from xiaohe.streams.ports import (
     POSITIONS,
     WAKEUPS,
+    Care,
     Core,
     Log,
     Publication,
@@ -80,7 +81,7 @@ class ToyCore:
         due_ms = raw.timestamp_ms + window_ms
         return {"type": "opened", "area": area, "alert_id": alert_id, "due_ms": due_ms}
 
-    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, *, blind: bool) -> Step:
+    def refuse(self, raw: Raw, now_ms: int, epoch: int, detail: str, care: Care) -> Step:
         """Record that an input failed."""
         area = (raw.key or b"").decode()
         where = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset}

@@ -38,7 +38,7 @@ from xiaohe.streams.decision_log import (
 )
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.folding import Folding
-from xiaohe.streams.lane import ATTEMPTS_MAX
+from xiaohe.streams.lane import ATTEMPTS_MAX, care_after
 from xiaohe.streams.ports import INPUTS, POSITIONS, LogRecord, Publication, Raw, Step
 from xiaohe.streams.step_record import Record
 
@@ -374,8 +374,8 @@ class Again:
         if failed < ATTEMPTS_MAX:
             return self._take(raw, at_ms)
         epoch, engine = self._owner
-        blind = failed > ATTEMPTS_MAX
-        return (engine.refuse(raw, at_ms, epoch, f"failed {failed} times", blind=blind),)
+        care = care_after(failed)
+        return (engine.refuse(raw, at_ms, epoch, f"failed {failed} times", care),)
 
     # --- what came of it ------------------------------------------------------------------
 
