@@ -2,7 +2,7 @@
 
 What is missing is added. What a principal of ours may do beyond the file is shown, and removed only
 where that is asked for. What is somebody else's is never touched. aiokafka's administrator has no
-call for this, and its protocol has the requests; they are sent as they are.
+call for this, but its protocol has the requests; theirs take one rule each, ours all at once.
 """
 
 import asyncio
@@ -16,10 +16,15 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaError,
-    SecurityDisabledError,
+    SecurityDisabled,
     for_code,
 )
-from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest
+from aiokafka.protocol.admin import (
+    CreateAclsRequest_v1,
+    DeleteAclsRequest_v1,
+    DescribeAclsRequest,
+)
+from aiokafka.protocol.api import Request
 
 from xiaohe.acls import Acl, AclDifference, Operation, Pattern, Permission, Resource, difference
 from xiaohe.cluster import EFFECT_TIMEOUT_S, LOOK_AGAIN_S, REQUEST_TIMEOUT_MS, ClusterError
@@ -51,11 +56,11 @@ async def apply_acls(cluster: Cluster, topics: Topics, *, prune: bool = False) -
     """
     async with _client(cluster) as client:
         before = difference(topics, await _found(client))
-        for acl in before.missing:
-            await _create(client, acl)
+        if before.missing:
+            await _create(client, before.missing)
         removed = before.beyond if prune else ()
-        for acl in removed:
-            await _delete(client, acl)
+        if removed:
+            await _delete(client, removed)
         left = await _await_effect(client, topics, set(removed))
         return AclsApplied(added=before.missing, removed=removed, left=left)
 
@@ -67,7 +72,7 @@ async def _client(cluster: Cluster) -> AsyncIterator[AIOKafkaClient]:
     try:
         await client.bootstrap()
         yield client
-    except SecurityDisabledError as error:
+    except SecurityDisabled as error:
         raise ClusterError(
             f"The Kafka at {where} asks nobody what they may do: it has no authorizer. "
             "Set authorizer.class.name (docs/kafka.md), or leave --acls out."
@@ -107,14 +112,38 @@ async def _found(client: AIOKafkaClient) -> tuple[Acl, ...]:
     )
 
 
-async def _create(client: AIOKafkaClient, acl: Acl) -> None:
-    answer = await _send(client, CreateAclsRequest(*_as_sent(acl)))
+class _CreateAcls(Request[CreateAclsRequest_v1]):
+    """Several rules in one request."""
+
+    API_KEY = CreateAclsRequest_v1.API_KEY
+
+    def __init__(self, acls: Iterable[Acl]) -> None:
+        self._acls = acls
+
+    def build(self, request_struct_class: type[CreateAclsRequest_v1]) -> CreateAclsRequest_v1:
+        return request_struct_class([_as_sent(acl) for acl in self._acls])
+
+
+class _DeleteAcls(Request[DeleteAclsRequest_v1]):
+    """Several filters in one request, each of which is one whole rule."""
+
+    API_KEY = DeleteAclsRequest_v1.API_KEY
+
+    def __init__(self, acls: Iterable[Acl]) -> None:
+        self._acls = acls
+
+    def build(self, request_struct_class: type[DeleteAclsRequest_v1]) -> DeleteAclsRequest_v1:
+        return request_struct_class([_as_sent(acl) for acl in self._acls])
+
+
+async def _create(client: AIOKafkaClient, acls: Iterable[Acl]) -> None:
+    answer = await _send(client, _CreateAcls(acls))
     for code, message in answer.creation_responses:
         _check(code, message)
 
 
-async def _delete(client: AIOKafkaClient, acl: Acl) -> None:
-    answer = await _send(client, DeleteAclsRequest(*_as_sent(acl)))
+async def _delete(client: AIOKafkaClient, acls: Iterable[Acl]) -> None:
+    answer = await _send(client, _DeleteAcls(acls))
     for code, message, *_ in answer.filter_responses:
         _check(code, message)
 

@@ -23,8 +23,10 @@ RETENTION_UNLIMITED_MS = -1
 SEGMENT_DEFAULT_MS = 7 * 86_400_000
 """Kafka's default: a log file is closed after a week, or at 1 GiB."""
 
-GATEWAY, DEVICES = "gateway", "devices"
-"""Principals: a source of ``sources`` is written by the devices and read by the gateway."""
+ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, DEVICES = (
+    "admin", "worker", "gateway", "auditor", "roster-loader", "devices",
+)  # fmt: skip
+"""Principals that the program itself comes as; devices write the topics of ``sources``."""
 
 UNITS_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -248,8 +250,9 @@ def _check(file: TopicsFile) -> None:
             f"under topics, missing: {sorted(missing) or 'none'}, "
             f"not known to the program: {sorted(unknown) or 'none'}"
         )
-    if file.sources and not {GATEWAY, DEVICES} <= set(file.principals):
-        raise TopicsFileError(f"sources need the principals {DEVICES!r} and {GATEWAY!r}")
+    parts = {ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, DEVICES}
+    if not parts <= set(file.principals):
+        raise TopicsFileError(f"principals, missing: {sorted(parts - set(file.principals))}")
     names = [topic.name for topic in file.topics.values()]
     names += [source.name for source in file.sources.values()]
     twice = sorted({name for name in names if names.count(name) > 1})
