@@ -148,6 +148,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
+    from xiaohe.local_ca import LocalCaError  # noqa: PLC0415 - the same
     from xiaohe.places import FileUnreadable, FileUnwritable  # noqa: PLC0415 - the same
     from xiaohe.replay.faults import ReplayError  # noqa: PLC0415 - the same
     from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
@@ -157,6 +158,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
     from xiaohe.verify import TopicsUnreadableError  # noqa: PLC0415 - the same
     from xiaohe.wire.cluster_access import AccessError  # noqa: PLC0415 - the same
+    from xiaohe.wire.reaching import Unreachable  # noqa: PLC0415 - the same
 
     return (
         AccessError,
@@ -168,6 +170,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         ExplainError,
         FileUnreadable,
         FileUnwritable,
+        LocalCaError,
         OSError,
         PolicyError,
         ReplayError,
@@ -176,4 +179,5 @@ def _mendable() -> tuple[type[Exception], ...]:
         StackFailed,
         TopicsFileError,
         TopicsUnreadableError,
+        Unreachable,
     )

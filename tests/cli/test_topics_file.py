@@ -115,7 +115,10 @@ def test_copies_come_from_the_argument_then_the_environment(monkeypatch: pytest.
         ("    partitions: 1 ", "    # partitions", r"topics\.roster\.partitions"),
         ("timestamp: received", "timestamp: written", r"topics\.alerts\.timestamp: windows"),
         ("    key: member_id", "    deciding: true\n    key: member_id", r"only an area topic"),
-        ("topics:\n", "topics: {\n", r"topics\.yaml: "),
+        ("\ntopics:\n", "\ntopics: {\n", r"topics\.yaml: "),
+        ("written_by: [worker]", "written_by: [everybody]", r"\['everybody'\].*no principals"),
+        ("    watches: [xiaohe]", "    watch: [xiaohe]", "watch"),
+        ("  member-apps:\n", "  Member Apps:\n", r"principals"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path: Path, good: str, bad: str, message: str):

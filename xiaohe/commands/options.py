@@ -29,6 +29,16 @@ NeededServers = Annotated[
 ]
 
 
+Secure = Annotated[
+    bool,
+    Parameter(
+        name="--secure",
+        negative="",
+        help="Its own broker lets nobody in unnamed: TLS, passwords, certificates, rights.",
+    ),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Kafka:

@@ -1,5 +1,6 @@
 """``xiaohe worker`` and ``xiaohe gateway``: one part alone, against a running Kafka."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say_json
 from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
 from xiaohe.topics import load_topics
+from xiaohe.wire.reaching import BROKER_WAIT_S, reach
 
 
 def worker(
@@ -93,6 +95,7 @@ def gateway(
     pieces, _ = load_pieces(roads or ROADS)
     rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
     cluster = kafka.access(bootstrap_servers)
+    asyncio.run(reach(cluster, wait_s=BROKER_WAIT_S))
     listener = listen(http)
 
     def parts() -> Parts:
