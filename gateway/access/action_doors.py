@@ -5,7 +5,7 @@ name it stands is never taken from the body but from who has proved it.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 import orjson
 
@@ -27,6 +27,9 @@ from xiaohe.wire.codec_common import CONTRACT_LIMITS, identifier_of
 from xiaohe.wire.json_object import read_object
 
 REFERRED_WORDS: Final = ("answer", "sign", "return")
+
+REFERRED_FIELDS: Final = ("action_id", "at", "action", "reason", "text", "fields")
+"""What a department's word may hold; what it is about is the referral's to say."""
 
 Fields = dict[str, Any]
 
@@ -66,7 +69,7 @@ class ActionDoors:
         if order is not None:
             return _agreed(fields, order.area_id)
         if dispatch_id is not None and "area_id" in fields:
-            return _stated(fields)
+            return self._known(_stated(fields))
         home = self._parts.known.roster.area_of(member_id) if isinstance(member_id, str) else None
         if home is None:
             raise BadInput(Reason.UNKNOWN_MEMBER, "the roster has no such member")
@@ -81,26 +84,18 @@ class ActionDoors:
         area_id = self._area_of_action(fields, principal)
         action = decode_operator_action(area_id.encode(), _bytes(fields))
         change = Change.REFERRAL_ANSWER if principal.role == "department" else Change.DESK_DECIDE
+        department_id = _referred_to(action)
         about = _about(area_id, action)
         topic = self._parts.topics.operator_actions
         reply = await self._written(visit, about, change, topic, fields, action)
-        link = await self._referred(area_id, action)
-        if link is None:
+        keeper, about_id = self._parts.keeper, action.incident_id or action.matter_id
+        if department_id is None or keeper is None:
             return reply
-        return Reply(202, {**cast("Fields", reply.value), "referral_token": link})
-
-    async def _referred(self, area_id: str, action: OperatorAction) -> str | None:
-        """Let a department answer to what a desk has referred to it by name."""
-        department_id = action.fields.get("to")
-        about_id = action.incident_id or action.matter_id
-        keeper = self._parts.keeper
-        if action.action != "refer" or not isinstance(department_id, str) or keeper is None:
-            return None
-        identifier_of(department_id.encode(), "fields.to")
         assert about_id is not None, "the decoder asks for one"
-        return await keeper.sessions.refer(
+        token = await keeper.sessions.refer(
             department_id, about_id, area_id, is_matter=action.incident_id is None
         )
+        return Reply(202, {**cast("Fields", reply.value), "referral_token": token})
 
     def _area_of_action(self, fields: Fields, principal: Principal) -> str:
         """Give the area of the incident where it is known, else the one stated or the only one."""
@@ -112,7 +107,9 @@ class ActionDoors:
         if "area_id" not in fields and principal.area_ids and len(principal.area_ids) == 1:
             (only,) = principal.area_ids
             return only
-        area_id = _stated(fields)
+        return self._known(_stated(fields))
+
+    def _known(self, area_id: str) -> str:
         if not self._parts.known.has_area(area_id):
             raise BadInput(Reason.UNKNOWN_AREA, Reason.UNKNOWN_AREA.sentence)
         return area_id
@@ -120,9 +117,8 @@ class ActionDoors:
     async def referral(self, visit: Visit) -> Reply:
         """Take a department's word on what was referred to it, with a link or an account."""
         principal = _of(visit)
-        fields = {"at": rfc3339(visit.received_ms), **_fields(visit)}
-        fields["operator_id"] = _own_name(fields, principal)
-        about_id = fields.pop("about_id", None) or next(iter(principal.scopes), None)
+        stated = _fields(visit)
+        about_id = stated.get("about_id") or next(iter(principal.scopes), None)
         referral = (
             self._parts.keeper.directory.referral(
                 principal.principal_id, about_id, visit.received_ms
@@ -130,16 +126,26 @@ class ActionDoors:
             if self._parts.keeper is not None and isinstance(about_id, str)
             else None
         )
-        if referral is not None:
-            name = "matter_id" if referral.is_matter else "incident_id"
-            fields |= {name: referral.about_id, "area_id": referral.area_id}
-        elif "area_id" not in fields:
-            fields["area_id"] = "unknown"
-        area_id = _stated(fields)
+        if referral is None:
+            await self._not_referred(visit, stated)
+        area_id = referral.area_id
+        fields = {
+            "at": rfc3339(visit.received_ms),
+            **{name: stated[name] for name in REFERRED_FIELDS if name in stated},
+            "operator_id": _own_name(stated, principal),
+            "matter_id" if referral.is_matter else "incident_id": referral.about_id,
+        }
         action = decode_operator_action(area_id.encode(), _bytes(fields))
         topic = self._parts.topics.operator_actions
         about = _about(area_id, action)
         return await self._written(visit, about, Change.REFERRAL_ANSWER, topic, fields, action)
+
+    async def _not_referred(self, visit: Visit, stated: Fields) -> NoReturn:
+        """Let the one place that decides say that this is not theirs to answer."""
+        action = stated.get("action")
+        known = action if isinstance(action, str) and action in REFERRED_WORDS else None
+        await visit.permit(About(action=known), Change.REFERRAL_ANSWER)
+        raise AssertionError("what was not referred is nobody's to answer")
 
     async def _written(
         self,
@@ -186,6 +192,16 @@ def _about(area_id: str, action: OperatorAction) -> About:
         area_id=area_id, member_id=action.member_id, incident_id=action.incident_id,
         matter_id=action.matter_id, action=action.action,
     )  # fmt: skip
+
+
+def _referred_to(action: OperatorAction) -> str | None:
+    """Give the department that a desk refers to by name, so that it may answer."""
+    department_id = action.fields.get("to")
+    if action.action != "refer" or department_id is None:
+        return None
+    if not isinstance(department_id, str):
+        raise BadInput(Reason.WRONG_TYPE, "fields.to must be a department's identifier")
+    return identifier_of(department_id.encode(errors="replace"), "fields.to")
 
 
 def _agreed(fields: Fields, area_id: str) -> str:

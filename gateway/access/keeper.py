@@ -247,13 +247,6 @@ class Keeper:
             None if member_id is None else self._known.roster.get(member_id)
             for member_id in (principal.principal_id, about.member_id)
         )
-        about_id = about.incident_id or about.matter_id
-        now_ms = self._now_ms()
-        referral = (
-            None
-            if about_id is None or principal.role != "department"
-            else self.directory.referral(principal.principal_id, about_id, now_ms)
-        )
         signs = (
             about.device_id is not None
             and self.directory.account(key_of("device", about.device_id)) is not None
@@ -262,8 +255,17 @@ class Keeper:
             order_of=None if order is None else order.member_id,
             same_squad=_same(me, them, lambda member: member.team),
             same_squadron=_same(me, them, _squadron),
-            referred=referral is not None,
+            referred=self._referred(principal, about),
             device_signs=signs,
+        )
+
+    def _referred(self, principal: Principal, about: About) -> bool:
+        """Whether all that is named was referred to this department."""
+        named = [name for name in (about.incident_id, about.matter_id) if name is not None]
+        now_ms = self._now_ms()
+        return bool(named) and all(
+            self.directory.referral(principal.principal_id, name, now_ms) is not None
+            for name in named
         )
 
     # --- tried

@@ -201,8 +201,8 @@ def _own_order(principal: Principal, _: Change, about: About, known: Circumstanc
 
 def _referred(principal: Principal, _: Change, about: About, known: Circumstances) -> bool:
     # Whoever has a link instead of an account has it for one thing.
-    within = {about.incident_id, about.matter_id} & principal.scopes
-    return known.referred and (not principal.scopes or bool(within))
+    named = {about.incident_id, about.matter_id} - {None}
+    return known.referred and (not principal.scopes or named <= principal.scopes)
 
 
 HOLDS: Final[Mapping[Proviso, Callable[[Principal, Change, About, Circumstances], bool]]] = {
