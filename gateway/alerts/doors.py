@@ -1,0 +1,12 @@
+"""All doors through which alerts come in, around one intake."""
+
+from xiaohe.gateway.alerts import http
+from xiaohe.gateway.alerts.intake import Intake
+from xiaohe.gateway.door import Door
+from xiaohe.gateway.parts import Parts
+
+
+def doors(parts: Parts) -> tuple[Door, ...]:
+    """Give the doors of alerts."""
+    intake = Intake(parts)
+    return (*http.doors(intake),)
