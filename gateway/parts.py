@@ -8,6 +8,7 @@ from typing import Self
 
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.follower import Follower
+from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.topics import Topics
@@ -27,6 +28,7 @@ class Parts:
     known: Known
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
+    incidents: IncidentViews = field(default_factory=IncidentViews)
     publisher: Publisher = field(init=False)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -35,16 +37,14 @@ class Parts:
         self.publisher = Publisher(self.cluster)
 
     async def __aenter__(self) -> Self:
-        """Connect; return when the roster has been read whole."""
+        """Connect; return when roster and incidents have been read whole."""
         async with contextlib.AsyncExitStack() as starting:
             await starting.enter_async_context(self.publisher)
-            await starting.enter_async_context(
-                Follower(
-                    self.cluster,
-                    self.topics.roster.name,
-                    self.known.take_roster_record,
-                )
-            )
+            for topic, take in (
+                (self.topics.roster, self.known.take_roster_record),
+                (self.topics.incidents, self.incidents.take_record),
+            ):
+                await starting.enter_async_context(Follower(self.cluster, topic.name, take))
             self._running = starting.pop_all()
         return self
 
