@@ -1,12 +1,13 @@
 """What the doors share, brought up together and taken down in the opposite order."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from xiaohe.gateway.access.principal import Access, NobodyMay
+from xiaohe.gateway.alerts.mapping import Feed
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
@@ -28,6 +29,7 @@ class Parts:
     known: Known
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
+    feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)
     publisher: Publisher = field(init=False)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)

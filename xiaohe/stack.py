@@ -66,6 +66,7 @@ class StackOptions:
     roads: Path | None = None
     roster: Path | None = None
     policy: Path | None = None
+    feeds: Path | None = None
     http: str = "127.0.0.1:8080"
     workers: int = 1
     cluster: ClusterAccess | None = None
@@ -199,6 +200,7 @@ class Stack:
             "--http", self.http,
             "--roads", str(roads),
             "--policy", str(self._options.policy or POLICY),
+            *(("--feeds", str(self._options.feeds)) if self._options.feeds else ()),
             "--json",
         ]  # fmt: skip
 

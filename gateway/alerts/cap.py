@@ -16,7 +16,7 @@ from shapely import Polygon
 
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
-from xiaohe.gateway.alerts.intake import Fields
+from xiaohe.gateway.alerts.fields import Fields
 from xiaohe.wire.bad_input import BadInput
 
 NAMESPACE: Final = "urn:oasis:names:tc:emergency:cap:1.2"

@@ -9,7 +9,8 @@ from xiaohe.dispatch.ids import incident_id_of
 from xiaohe.gateway.access.principal import About, Change
 from xiaohe.gateway.alerts import schemas
 from xiaohe.gateway.alerts.cap import AREA_ID, Message, alert_of, family_of, read_message
-from xiaohe.gateway.alerts.intake import Intake, Stated, area_of, is_identifier, nothing_sent
+from xiaohe.gateway.alerts.fields import is_identifier
+from xiaohe.gateway.alerts.intake import Intake, Stated, area_of, nothing_sent
 from xiaohe.gateway.alerts.xml_text import read_xml
 from xiaohe.gateway.door import KIB, Answer, Body, Door, Parameter, Refusal, Reply, Visit
 from xiaohe.gateway.parts import Parts

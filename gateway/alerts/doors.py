@@ -1,6 +1,6 @@
 """All doors through which alerts come in, around one intake."""
 
-from xiaohe.gateway.alerts import cap_door, http
+from xiaohe.gateway.alerts import cap_door, feed_door, http
 from xiaohe.gateway.alerts.intake import Intake
 from xiaohe.gateway.door import Door
 from xiaohe.gateway.parts import Parts
@@ -9,4 +9,8 @@ from xiaohe.gateway.parts import Parts
 def doors(parts: Parts) -> tuple[Door, ...]:
     """Give the doors of alerts."""
     intake = Intake(parts)
-    return (*http.doors(intake), *cap_door.doors(intake, parts))
+    return (
+        *http.doors(intake),
+        *cap_door.doors(intake, parts),
+        *feed_door.doors(intake, parts.feeds),
+    )

@@ -13,9 +13,9 @@ from urllib.parse import unquote
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.gateway.access.principal import Change
 from xiaohe.gateway.alerts import schemas
+from xiaohe.gateway.alerts.fields import Fields
 from xiaohe.gateway.alerts.intake import (
     ALERTS_IN_BATCH_MAX,
-    Fields,
     Intake,
     Stated,
     check_count,

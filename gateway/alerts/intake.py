@@ -9,25 +9,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from xiaohe.dispatch.inputs import Alert
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.gateway.access.principal import About, Forbidden, Permit
-from xiaohe.gateway.door import Refusal, Reply, Visit
+from xiaohe.gateway.alerts.fields import Fields, encoded, is_identifier
+from xiaohe.gateway.door import Reply, Visit
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.publisher import NotPublished, Record, Written
 from xiaohe.wire.bad_input import BadInput
 from xiaohe.wire.codec import decode_alert
-from xiaohe.wire.codec_common import identifier_of
 
 ALERTS_IN_BATCH_MAX: Final = 100
 """Alerts that one request may bring: a call system's backlog of some minutes, and less than a
 second's work for the worker of one area."""
-
-Fields = dict[str, object]
-"""One alert as JSON has it."""
 
 Completer = Callable[[Fields], Fields]
 """Adds what can be known of an alert, such as where its address is."""
@@ -209,25 +204,6 @@ def area_of(visit: Visit, fields: Mapping[str, object]) -> str:
     return area_id
 
 
-def is_identifier(text: str) -> bool:
-    """Tell whether the contract takes this text for an identifier."""
-    try:
-        identifier_of(text.encode(errors="replace"), "it")
-    except BadInput:
-        return False
-    return True
-
-
-def encoded(fields: Mapping[str, object]) -> bytes:
-    """Write an alert as JSON; an unknown field's NaN becomes null. Raises BadInput."""
-    try:
-        return orjson.dumps(fields)
-    except TypeError:
-        raise BadInput(
-            Reason.OUT_OF_RANGE, "a whole number in the alert does not fit 64 bits"
-        ) from None
-
-
 def reply_to_many(outcomes: Iterable[Outcome]) -> Reply:
     """Answer a batch: 202 where all were taken, else 207 with each one's own status."""
     results = [
@@ -254,8 +230,3 @@ def _declined(status: int, reason: str, detail: str, ready: _Ready) -> Declined:
 def nothing_sent(why: str) -> Reply:
     """Answer what was understood and is no alert."""
     return Reply(200, {"status": 200, "published": False, "why": why})
-
-
-def refused_outcome(outcome: Declined) -> Refusal:
-    """Make the problem of a single alert that was declined."""
-    return Refusal(outcome.status, outcome.reason, outcome.detail)

@@ -8,6 +8,7 @@ from xiaohe.commands.options import (
     DEFAULT_HTTP,
     NOTHING_SAID,
     DataDir,
+    Feeds,
     Http,
     Json,
     Kafka,
@@ -82,10 +83,12 @@ def gateway(
     http: Http = DEFAULT_HTTP,
     roads: Roads = None,
     policy: PolicyFile = None,
+    feeds: Feeds = None,
     json: Json = False,
 ) -> int:
     """Run one gateway until SIGTERM."""
-    from xiaohe.gateway.known import Known  # noqa: PLC0415 - HTTP is slow to load
+    from xiaohe.gateway.alerts.feed_file import load_feeds  # noqa: PLC0415 - HTTP is slow to load
+    from xiaohe.gateway.known import Known  # noqa: PLC0415 - the same
     from xiaohe.gateway.parts import Parts  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - the same
 
@@ -93,6 +96,7 @@ def gateway(
     pieces, _ = load_pieces(roads or ROADS)
     rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
     cluster = kafka.access(bootstrap_servers)
+    mapped = load_feeds(feeds) if feeds else {}
     listener = listen(http)
 
     def parts() -> Parts:
@@ -100,6 +104,7 @@ def gateway(
             cluster=cluster,
             topics=load_topics(),
             known=Known(rules, pieces),
+            feeds=mapped,
             now_ms=lambda: time.time_ns() // 1_000_000,
         )
 

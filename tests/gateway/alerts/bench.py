@@ -11,10 +11,13 @@ import orjson
 from tests.gateway.door_bench import NOON_MS, client_of, parts_for
 from xiaohe.gateway.access.principal import Permit
 from xiaohe.gateway.alerts.doors import doors
+from xiaohe.gateway.alerts.feed_file import load_feeds
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.publisher import NotPublished, Publisher, Record, Written
+from xiaohe.places import PACKAGE
 from xiaohe.wire.murmur2 import partition_of
 
+FEEDS = PACKAGE / "data" / "feeds"
 TOKEN = {"authorization": "Bearer police-110"}
 
 
@@ -43,13 +46,6 @@ class Shelf(Publisher):
         return [orjson.loads(record.value) for record in self.records]
 
 
-def parts_with_shelf() -> tuple[Parts, Shelf]:
-    """Parts that write to a shelf."""
-    parts, shelf = parts_for(), Shelf()
-    parts.publisher = shelf
-    return parts, shelf
-
-
 @dataclass
 class Desk:
     """A client of the doors of alerts and what they wrote."""
@@ -71,7 +67,9 @@ class Desk:
 async def desk(parts: Parts | None = None) -> AsyncIterator[Desk]:
     """The doors of alerts, open."""
     shelf = Shelf()
-    parts = parts or parts_for()
+    if parts is None:
+        parts = parts_for()
+        parts.feeds = load_feeds(FEEDS)
     parts.publisher = shelf
     async with client_of(doors, parts) as client:
         yield Desk(client, shelf, parts)
