@@ -1,7 +1,7 @@
 """What the doors share, brought up together and taken down in the opposite order."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -12,6 +12,7 @@ from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.publisher import Publisher
+from xiaohe.geo.address_points import AddressPoint
 from xiaohe.topics import Topics
 from xiaohe.wire.cluster_access import Cluster
 
@@ -29,6 +30,7 @@ class Parts:
     known: Known
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
+    addresses: Sequence[AddressPoint] = ()
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)
     publisher: Publisher = field(init=False)

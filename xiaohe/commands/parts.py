@@ -18,7 +18,7 @@ from xiaohe.commands.options import (
     Speed,
 )
 from xiaohe.dispatch.policy import load_policy
-from xiaohe.geo.files import load_pieces
+from xiaohe.geo.files import load_addresses, load_pieces
 from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say_json
 from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
@@ -96,6 +96,7 @@ def gateway(
     pieces, _ = load_pieces(roads or ROADS)
     rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
     cluster = kafka.access(bootstrap_servers)
+    houses = load_addresses(roads or ROADS)
     mapped = load_feeds(feeds) if feeds else {}
     listener = listen(http)
 
@@ -104,6 +105,7 @@ def gateway(
             cluster=cluster,
             topics=load_topics(),
             known=Known(rules, pieces),
+            addresses=houses,
             feeds=mapped,
             now_ms=lambda: time.time_ns() // 1_000_000,
         )
