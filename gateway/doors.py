@@ -2,6 +2,7 @@
 
 from xiaohe.gateway import health
 from xiaohe.gateway.access import action_doors, login_doors
+from xiaohe.gateway.alerts import doors as alerts
 from xiaohe.gateway.door import Door
 from xiaohe.gateway.parts import Parts
 
@@ -12,4 +13,5 @@ def doors_of(parts: Parts) -> tuple[Door, ...]:
         *health.doors(parts),
         *login_doors.doors(parts),
         *action_doors.doors(parts),
+        *alerts.doors(parts),
     )

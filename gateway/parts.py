@@ -1,7 +1,7 @@
 """What the doors share, brought up together and taken down in the opposite order."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -11,10 +11,13 @@ from xiaohe.gateway.access.oidc import Abroad
 from xiaohe.gateway.access.passwords import Hashes
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
+from xiaohe.gateway.alerts.mapping import Feed
 from xiaohe.gateway.follower import Follower
+from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.gateway.settings import DoorsSettings
+from xiaohe.geo.address_points import AddressPoint
 from xiaohe.topics import Topics
 from xiaohe.wire.cluster_access import Cluster
 
@@ -37,6 +40,9 @@ class Parts:
     secret: Secret | None = None
     hashes: Hashes | None = None
     secure: bool = False
+    addresses: Sequence[AddressPoint] = ()
+    feeds: Mapping[str, Feed] = field(default_factory=dict)
+    incidents: IncidentViews = field(default_factory=IncidentViews)
     publisher: Publisher = field(init=False)
     keeper: Keeper | None = field(init=False, default=None)
     abroad: Abroad | None = field(init=False, default=None)
@@ -61,16 +67,14 @@ class Parts:
         return keeper
 
     async def __aenter__(self) -> Self:
-        """Connect; return when the roster has been read whole."""
+        """Connect; return when roster and incidents have been read whole."""
         async with contextlib.AsyncExitStack() as starting:
             await starting.enter_async_context(self.publisher)
-            await starting.enter_async_context(
-                Follower(
-                    self.cluster,
-                    self.topics.roster.name,
-                    self.known.take_roster_record,
-                )
-            )
+            for topic, take in (
+                (self.topics.roster, self.known.take_roster_record),
+                (self.topics.incidents, self.incidents.take_record),
+            ):
+                await starting.enter_async_context(Follower(self.cluster, topic.name, take))
             if self.keeper is not None:
                 await starting.enter_async_context(self.keeper)
             self._running = starting.pop_all()

@@ -41,8 +41,15 @@ def read_object(
         raise BadInput(Reason.BAD_CLOUDEVENT, "a record is one event: Kafka has no batch mode")
     found = _as_object(_parse(value))
     if kind.startswith(cloudevents.STRUCTURED) or cloudevents.is_envelope(found):
-        found = _data_of(found)
+        found = event_data(found)
     return found
+
+
+def read_value(value: bytes | None, bytes_max: int) -> object:
+    """Read any JSON value, in no envelope; raises BadInput as ``read_object`` does."""
+    check_size(value, bytes_max)
+    assert value is not None, "check_size has refused a null value"
+    return _parse(value)
 
 
 def check_size(value: bytes | None, bytes_max: int) -> None:
@@ -55,7 +62,8 @@ def check_size(value: bytes | None, bytes_max: int) -> None:
         )
 
 
-def _data_of(envelope: dict[str, object]) -> dict[str, object]:
+def event_data(envelope: dict[str, object]) -> dict[str, object]:
+    """Take the object out of a structured-mode event. Raises BadInput, as ``read_object``."""
     data = cloudevents.open_envelope(envelope)
     if isinstance(data, bytes):
         data = _parse(data)

@@ -65,6 +65,13 @@ GROUPS = {
             "check": "Show gaps and doubles of the coming week, road by road.",
         },
     ),
+    "feed": (
+        "Mapping files for other systems' JSON.",
+        "xiaohe.commands.feed",
+        {
+            "test": "Show the alerts that one makes of a sample, or what is missing.",
+        },
+    ),
     "sim": (
         "Simulations of the engine itself.",
         "xiaohe.commands.sim",
@@ -145,6 +152,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
     from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
+    from xiaohe.gateway.alerts.feed_file import FeedFileError  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
@@ -168,6 +176,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         ClusterError,
         DemandFileError,
         ExplainError,
+        FeedFileError,
         FileUnreadable,
         FileUnwritable,
         LocalCaError,

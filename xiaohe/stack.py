@@ -25,6 +25,7 @@ from xiaohe.broker import Broker
 from xiaohe.cluster import apply
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.gateway.serve import address_of, listen
+from xiaohe.geo.address_points import stated_addresses
 from xiaohe.geo.files import load_pieces
 from xiaohe.geo.importer import import_roads
 from xiaohe.geo.roads import RoadPiece, RoadsFileError, write_roads
@@ -67,6 +68,7 @@ class StackOptions:
     roads: Path | None = None
     roster: Path | None = None
     policy: Path | None = None
+    feeds: Path | None = None
     http: str = "127.0.0.1:8080"
     workers: int = 1
     cluster: ClusterAccess | None = None
@@ -205,6 +207,7 @@ class Stack:
             "--http", self.http,
             "--roads", str(roads),
             "--policy", str(self._options.policy or POLICY),
+            *(("--feeds", str(self._options.feeds)) if self._options.feeds else ()),
             "--json",
         ]  # fmt: skip
 
@@ -389,7 +392,7 @@ def _usable_roads(options: StackOptions) -> Path:
     if report.source == "geojson" and not report.noded and _holds(options.roads, report.pieces):
         return options.roads
     path = options.data_dir / "roads.geojson"
-    write_whole(path, write_roads(report.pieces))
+    write_whole(path, write_roads(report.pieces, stated_addresses(report.addresses)))
     return path
 
 

@@ -110,6 +110,11 @@ PolicyFile = Annotated[
     Path | None, Parameter(name="--policy", help="Policy file, laid over the defaults.")
 ]
 
+Feeds = Annotated[
+    Path | None,
+    Parameter(name="--feeds", help="Folder of mapping files (*.yaml) for other systems' JSON."),
+]
+
 
 def _address(_: object, text: str) -> None:
     host, _, port = text.rpartition(":")
