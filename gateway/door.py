@@ -101,11 +101,14 @@ class Visit:
         found = self.parameters.get(name)
         return found[0] if found else None
 
-    async def permit(self, about: About = NOTHING_MORE) -> Permit:
-        """Ask whether who stands here may make the door's change about this. Raises Forbidden."""
+    async def permit(self, about: About = NOTHING_MORE, change: Change | None = None) -> Permit:
+        """Ask whether who stands here may make the door's change about this. Raises Forbidden.
+
+        ``change`` stands in for the door's, where only the body says which of several it is.
+        """
         assert self.change is not None, "a door that anybody may use changes nothing"
         assert self.principal is not None, "the application identifies before it hands over"
-        return await self.access.authorise(self.principal, self.change, about)
+        return await self.access.authorise(self.principal, change or self.change, about)
 
 
 Handler = Callable[[Visit], Awaitable[Reply]]
