@@ -178,14 +178,17 @@ def _oversize(taken: Body) -> Refusal:
 
 
 def _response(reply: Reply) -> Response:
-    headers = {"cache-control": "no-store", **reply.headers}
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **reply.headers}
     if reply.stream is not None:
         return StreamingResponse(
             reply.stream, reply.status, media_type=reply.media_type, headers=headers
         )
     body = reply.as_bytes()
     media_type = reply.media_type if body else None
-    return Response(body, reply.status, media_type=media_type, headers=headers)
+    response = Response(body, reply.status, media_type=media_type, headers=headers)
+    for cookie in reply.cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
 
 
 def problem(

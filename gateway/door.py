@@ -58,7 +58,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back. ``value`` is made JSON; ``body`` goes as it is; ``stream`` piece by piece."""
+    """What goes back. ``value`` is made JSON; ``body`` goes as it is; ``stream`` piece by piece.
+
+    ``cookies`` are whole values of Set-Cookie.
+    """
 
     status: int = 200
     value: object = None
@@ -66,6 +69,7 @@ class Reply:
     stream: AsyncIterator[bytes] | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
 
     def as_bytes(self) -> bytes:
         """Give the body; empty where there is none."""

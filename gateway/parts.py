@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from xiaohe.gateway.access.keeper import Keeper
+from xiaohe.gateway.access.oidc import Abroad
+from xiaohe.gateway.access.passwords import Hashes
 from xiaohe.gateway.access.principal import Access, NobodyMay
+from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.publisher import Publisher
+from xiaohe.gateway.settings import DoorsSettings
 from xiaohe.topics import Topics
 from xiaohe.wire.cluster_access import Cluster
 
@@ -19,7 +24,8 @@ class Parts:
     """The gateway's parts; entering it connects them, leaving it disconnects them.
 
     ``now_ms`` is the machine's clock, ms since the epoch: given from outside, so that tests have
-    their own.
+    their own. With a ``secret``, a keeper is the access; ``secure`` is whether browsers come by
+    TLS.
     """
 
     cluster: Cluster
@@ -27,12 +33,32 @@ class Parts:
     known: Known
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
+    settings: DoorsSettings = field(default_factory=DoorsSettings)
+    secret: Secret | None = None
+    hashes: Hashes | None = None
+    secure: bool = False
     publisher: Publisher = field(init=False)
+    keeper: Keeper | None = field(init=False, default=None)
+    abroad: Abroad | None = field(init=False, default=None)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     def __post_init__(self) -> None:
         """Make the parts that need others."""
         self.publisher = Publisher(self.cluster)
+        if self.secret is not None:
+            self.keeper = self._keeper(self.secret)
+            self.access = self.keeper
+            self.publisher.witness = self.keeper.audit
+
+    def _keeper(self, secret: Secret) -> Keeper:
+        settings = self.settings.access
+        keeper = Keeper(
+            cluster=self.cluster, topics=self.topics, secret=secret, known=self.known,
+            publisher=self.publisher, settings=settings, now_ms=self.now_ms, hashes=self.hashes,
+        )  # fmt: skip
+        if settings.oidc is not None:
+            self.abroad = Abroad(settings.oidc, keeper.tokens, self.now_ms)
+        return keeper
 
     async def __aenter__(self) -> Self:
         """Connect; return when the roster has been read whole."""
@@ -45,6 +71,8 @@ class Parts:
                     self.known.take_roster_record,
                 )
             )
+            if self.keeper is not None:
+                await starting.enter_async_context(self.keeper)
             self._running = starting.pop_all()
         return self
 

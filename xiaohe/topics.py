@@ -35,7 +35,7 @@ class TopicEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
     what: str
-    kind: Literal["input", "output", "engine"]
+    kind: Literal["input", "output", "engine", "gateway"]
     key: str
     retention: str
     timestamp: Literal["received", "written"]
@@ -78,7 +78,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     what: str
-    kind: Literal["input", "output", "engine", "source"]
+    kind: Literal["input", "output", "engine", "gateway", "source"]
     key: str
     partitions: int
     replication_factor: int
@@ -129,6 +129,8 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
     members: Topic
     area_events: Topic
     dead_letters: Topic
+    access: Topic
+    audit: Topic
     decisions: Topic
     wakeups: Topic
     sources: dict[str, Topic]
