@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from xiaohe.gateway.access.principal import Forbidden, Unauthenticated
-from xiaohe.gateway.door import Body, Door, Refusal, Reply, Visit
+from xiaohe.gateway.door import PROBLEM, Body, Door, Refusal, Reply, Visit
 from xiaohe.gateway.doors import doors_of
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.publisher import NotPublished
@@ -36,11 +36,6 @@ QUERY_BYTES_MAX: Final = 8 * 1024
 
 QUERY_FIELDS_MAX: Final = 100
 """Fields of a query that are read."""
-
-PROBLEM: Final = "application/problem+json"
-
-COMMON_STATUSES: Final = (400, 401, 403, 408, 411, 413, 415, 429, 500, 503)
-"""What every door with a change may answer beside its own; the OpenAPI document lists them."""
 
 log = structlog.get_logger()
 

@@ -181,7 +181,7 @@ def published(name: str) -> str:
     return f"{name.removesuffix('_ms')}_at" if name.endswith("_ms") else name
 
 
-def _type_of(field: msgspec.structs.FieldInfo) -> Any:
+def _type_of(field: msgspec.structs.FieldInfo) -> object:
     if not field.name.endswith("_ms"):
         return field.type
     return Time | None if type(None) in get_args(field.type) else Time

@@ -88,7 +88,9 @@ def test_a_record_is_what_its_type_says_field_for_field(topic: str) -> None:
 
 def test_nearly_every_event_was_seen() -> None:
     """The afternoon is long enough to hold the types to: what is missing here is named."""
-    seen = {value["type"] for topic in ("incident_events", "area_events") for value in records(topic)}
+    seen = {
+        value["type"] for topic in ("incident_events", "area_events") for value in records(topic)
+    }
     told = {x.tag for x in MESSAGES if x.topic in ("incident_events", "area_events")}
     assert seen <= told
     assert told - seen == set()
