@@ -86,7 +86,7 @@ def _endpoint(by_method: Mapping[str, Door], parts: Parts):  # noqa: ANN202 - St
             return problem(403, "forbidden", str(denied))
         except NotPublished as failed:
             return problem(503, "not_published", str(failed), {"retry-after": "1"})
-        return _response(reply)
+        return _response(reply, head=request.method == "HEAD")
 
     return endpoint
 
@@ -172,8 +172,10 @@ def _oversize(taken: Body) -> Refusal:
     return Refusal(413, "oversize", detail, {"connection": "close"})
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: Reply, *, head: bool) -> Response:
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **reply.headers}
+    if reply.stream is not None and head:
+        return Response(None, reply.status, media_type=reply.media_type, headers=headers)
     if reply.stream is not None:
         return StreamingResponse(
             reply.stream, reply.status, media_type=reply.media_type, headers=headers

@@ -3,6 +3,7 @@
 from xiaohe.gateway import documents, health
 from xiaohe.gateway.access import action_doors, login_doors
 from xiaohe.gateway.door import Door
+from xiaohe.gateway.events import sse
 from xiaohe.gateway.parts import Parts
 
 
@@ -12,6 +13,7 @@ def doors_of(parts: Parts) -> tuple[Door, ...]:
         *health.doors(parts),
         *login_doors.doors(parts),
         *action_doors.doors(parts),
+        *sse.doors(parts),
         *documents.doors(parts, lambda: tuple(found)),
     ]
     return tuple(found)

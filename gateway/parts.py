@@ -11,7 +11,9 @@ from xiaohe.gateway.access.oidc import Abroad
 from xiaohe.gateway.access.passwords import Hashes
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
+from xiaohe.gateway.events.feed import Feed
 from xiaohe.gateway.follower import Follower
+from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.gateway.settings import DoorsSettings
@@ -37,7 +39,9 @@ class Parts:
     secret: Secret | None = None
     hashes: Hashes | None = None
     secure: bool = False
+    incidents: IncidentViews = field(default_factory=IncidentViews)
     publisher: Publisher = field(init=False)
+    feed: Feed = field(init=False)
     keeper: Keeper | None = field(init=False, default=None)
     abroad: Abroad | None = field(init=False, default=None)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
@@ -45,6 +49,7 @@ class Parts:
     def __post_init__(self) -> None:
         """Make the parts that need others."""
         self.publisher = Publisher(self.cluster)
+        self.feed = Feed(self.cluster, self.topics)
         if self.secret is not None:
             self.keeper = self._keeper(self.secret)
             self.access = self.keeper
@@ -61,20 +66,23 @@ class Parts:
         return keeper
 
     async def __aenter__(self) -> Self:
-        """Connect; return when the roster has been read whole."""
+        """Connect; return when roster and incidents have been read whole."""
         async with contextlib.AsyncExitStack() as starting:
             await starting.enter_async_context(self.publisher)
-            await starting.enter_async_context(
-                Follower(
-                    self.cluster,
-                    self.topics.roster.name,
-                    self.known.take_roster_record,
-                )
-            )
+            for topic, take in (
+                (self.topics.roster, self.known.take_roster_record),
+                (self.topics.incidents, self.incidents.take_record),
+            ):
+                await starting.enter_async_context(Follower(self.cluster, topic.name, take))
             if self.keeper is not None:
                 await starting.enter_async_context(self.keeper)
+            await starting.enter_async_context(self.feed)
             self._running = starting.pop_all()
         return self
+
+    def leave(self) -> None:
+        """Let those go who hold a door open: the gateway ends."""
+        self.feed.close()
 
     async def __aexit__(
         self,

@@ -22,13 +22,19 @@ from xiaohe.topics import Topics
 
 UP_S = 40.0
 
+AREAS = b"""
+areas:
+  - {area_id: town, name: Town}
+  - {area_id: east, name: East}
+"""
 
-def connected_parts(servers: str, topics: Topics, access: Access | None = None) -> Parts:
+
+def connected_parts(cluster: str, topics: Topics, access: Access | None = None) -> Parts:
     """Parts of the tests' Kafka; whoever gives a token has it as name."""
     return Parts(
-        bootstrap_servers=servers,
+        cluster=cluster,
         topics=topics,
-        known=Known(load_policy(POLICY.read_bytes()), ()),
+        known=Known(load_policy(AREAS, base=POLICY.read_bytes()), ()),
         now_ms=lambda: time.time_ns() // 1_000_000,
         access=access or TokenIsName(),
     )

@@ -1,4 +1,4 @@
-"""The OpenAPI document: it says what the doors do, and a fuzzer that reads it finds nothing else."""
+"""The OpenAPI document says what the doors do, and a fuzzer that reads it finds nothing else."""
 
 import json
 import re
