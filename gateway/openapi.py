@@ -17,11 +17,13 @@ from xiaohe.gateway.door import (
 
 OPENAPI: Final = "3.1.0"
 VERSION: Final = "1.0.0"
+OWN_ROOM: Final = "gateway"
 
 Json = dict[str, Any]
 
-OPEN_STATUSES: Final = (400, 500)
-"""What a door that is open to anybody may answer beside its own."""
+PAGE_STATUSES: Final = (400, 500)
+"""What the gateway's own pages may answer beside their own. All other doors may refuse alike, also
+those that change nothing: a login proves a name, or does not."""
 
 OF_A_BODY: Final = frozenset({408, 411, 413, 415})
 """Statuses that only a door with a body has a reason for."""
@@ -139,7 +141,8 @@ def _responses(door: Door) -> Json:
     found: dict[str, Json] = {}
     for answer in door.answers:
         _add(found, answer)
-    for status in OPEN_STATUSES if door.change is None else COMMON_STATUSES:
+    is_page = door.change is None and door.room == OWN_ROOM
+    for status in PAGE_STATUSES if is_page else COMMON_STATUSES:
         if status not in OF_A_BODY or door.bodies:
             problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
             _add(found, None, status, problem)
