@@ -20,6 +20,11 @@ from xiaohe.gateway.access.principal import (
 )
 
 JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+
+COMMON_STATUSES: Final = (400, 401, 403, 408, 411, 413, 415, 429, 500, 503)
+"""What every door with a change may answer beside its own; the OpenAPI document lists them."""
+
 KIB: Final = 1024
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]

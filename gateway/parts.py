@@ -12,6 +12,7 @@ from xiaohe.gateway.access.passwords import Hashes
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.alerts.mapping import Feed
+from xiaohe.gateway.events.feed import Feed as EventFeed
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
@@ -44,6 +45,7 @@ class Parts:
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)
     publisher: Publisher = field(init=False)
+    feed: EventFeed = field(init=False)
     keeper: Keeper | None = field(init=False, default=None)
     abroad: Abroad | None = field(init=False, default=None)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
@@ -51,6 +53,7 @@ class Parts:
     def __post_init__(self) -> None:
         """Make the parts that need others."""
         self.publisher = Publisher(self.cluster)
+        self.feed = EventFeed(self.cluster, self.topics)
         if self.secret is not None:
             self.keeper = self._keeper(self.secret)
             self.access = self.keeper
@@ -77,8 +80,13 @@ class Parts:
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
             if self.keeper is not None:
                 await starting.enter_async_context(self.keeper)
+            await starting.enter_async_context(self.feed)
             self._running = starting.pop_all()
         return self
+
+    def leave(self) -> None:
+        """Let those go who hold a door open: the gateway ends."""
+        self.feed.close()
 
     async def __aexit__(
         self,

@@ -23,6 +23,13 @@ BACKLOG = 128
 CONNECTIONS_MAX = 2_000
 """Connections and requests at once; one more is answered 503 at once."""
 
+LEAVE_S = 5
+"""Seconds that what is under way may take to finish when the gateway ends."""
+
+UNREAD_MS = 30_000
+"""A client that takes nothing of what it asked for is let go after so long: its connection is
+closed by the system, so that it holds nothing of ours."""
+
 HEAD_BYTES_MAX = 32 * 1024
 """A request's head may be so long."""
 
@@ -113,6 +120,9 @@ def listen(http: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Accepted connections inherit it. Where the system has no such option, TCP's own end counts.
+    if unread := getattr(socket, "TCP_USER_TIMEOUT", None):
+        listener.setsockopt(socket.IPPROTO_TCP, unread, UNREAD_MS)
     try:
         listener.bind((host.strip("[]"), int(port_text)))
     except (OSError, OverflowError) as fault:
@@ -147,10 +157,11 @@ async def _serve(
     on_ready: Callable[[], None],
     protection: Protection,
 ) -> None:
+    made = parts()
     proxy = protection.behind_proxy
     only = () if proxy is None else (ip_network(proxy),)
     config = uvicorn.Config(
-        build_gateway(parts()),
+        build_gateway(made),
         http=partial(GuardedProtocol, connections=Connections(only=only)),  # type: ignore[arg-type]  # called
         log_level="warning",
         lifespan="on",
@@ -160,10 +171,11 @@ async def _serve(
         forwarded_allow_ips=proxy or "",
         limit_concurrency=CONNECTIONS_MAX,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        timeout_graceful_shutdown=LEAVE_S,
     )
     config.load()
     config.ssl = protection.context()
-    server = _Server(config, on_ready)
+    server = _Server(config, on_ready, made.leave)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.leave)
@@ -173,12 +185,16 @@ async def _serve(
 class _Server(uvicorn.Server):
     """Tells when it serves, and leaves the signals to its caller."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], on_leave: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_leave = on_leave
 
     def leave(self) -> None:
         """Finish what is under way and return."""
+        self._on_leave()
         self.should_exit = True
 
     @contextlib.contextmanager

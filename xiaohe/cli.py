@@ -27,6 +27,7 @@ COMMANDS = {
     "gateway": ("xiaohe.commands.parts:gateway", "One gateway alone, against a running Kafka."),
     "verify": ("xiaohe.commands.verify:verify", "The account of what came in, from the topics."),
     "replay": ("xiaohe.commands.replay:replay", "The log folded and decided again, compared."),
+    "asyncapi": ("xiaohe.commands.asyncapi:asyncapi", "Every message of Kafka, as a document."),
     "explain": ("xiaohe.commands.explain:explain", "Why an order was given, and to whom not."),
 }
 """Each command's function and what it does, in a line."""
