@@ -9,6 +9,7 @@ from typing import Self
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.known import Known
+from xiaohe.gateway.positions.asking import Asking
 from xiaohe.gateway.positions.intake import Intake, NoIntake
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.topics import Topics
@@ -29,6 +30,7 @@ class Parts:
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
     intake: Intake = field(default_factory=NoIntake)
+    asking: Asking = field(default_factory=Asking)
     publisher: Publisher = field(init=False)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 

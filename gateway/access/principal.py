@@ -53,6 +53,7 @@ class About(Struct, frozen=True, kw_only=True):
 
     area_id: str | None = None
     member_id: str | None = None
+    device_id: str | None = None
     dispatch_id: str | None = None
     incident_id: str | None = None
     matter_id: str | None = None
