@@ -5,6 +5,7 @@ what can never be taken is answered 200, with its reason in the head, or the new
 it would never come. What is not acknowledged by the broker is answered 503, and comes again.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from xiaohe.dispatch.reasons import Reason
@@ -22,9 +23,13 @@ from xiaohe.gateway.positions.examples import (
     TILE38,
     TRACCAR,
 )
-from xiaohe.gateway.positions.formats import Decode
+from xiaohe.gateway.positions.raw_fix import Read
+from xiaohe.gateway.positions.receipt import Receipt
 from xiaohe.gateway.positions.taking import Outcome, Taking, receipt_of_visit
 from xiaohe.wire.bad_input import BadInput
+
+Decode = Callable[[bytes, Receipt], Sequence[Read]]
+"""Reads one message. Raises BadInput."""
 
 FORM: Final = "application/x-www-form-urlencoded"
 

@@ -93,19 +93,26 @@ class Taking:
                 log.warning("position_refused", door=door, reason=reason.value)
 
     def _about(self, said: Sequence[Said], area_id: str | None) -> About:
-        """Say whom a message is about: one device or member, and their area, where it is one."""
-        devices = {each.device_id for each in said if each.device_id}
-        members = {self._member_of(each) for each in said}
-        device_id = devices.pop() if len(devices) == 1 else None
-        member_id = members.pop() if len(members) == 1 else None
-        if area_id is None and member_id is not None:
-            area_id = self._parts.known.roster.area_of(member_id)
-        return About(area_id=area_id, member_id=member_id, device_id=device_id)
+        """Say whom a message speaks for: the one device or member that it names, and their area.
 
-    def _member_of(self, said: Said) -> str | None:
+        Of several nobody is named: who may speak for one only may not send them.
+        """
+        devices = {each.device_id for each in said if each.device_id}
+        members = {each.member_id for each in said if isinstance(each, RawFix) and each.member_id}
+        areas = {self._area_of(each) for each in said}
+        alone = len(devices) + len(members) == 1
+        return About(
+            area_id=area_id or (areas.pop() if len(areas) == 1 else None),
+            device_id=devices.pop() if alone and devices else None,
+            member_id=members.pop() if alone and members else None,
+        )
+
+    def _area_of(self, said: Said) -> str | None:
+        roster = self._parts.known.roster
         if isinstance(said, RawFix) and said.member_id is not None:
-            return said.member_id
-        return self._parts.known.roster.by_device(said.device_id) if said.device_id else None
+            return roster.area_of(said.member_id)
+        member_id = roster.by_device(said.device_id) if said.device_id else None
+        return None if member_id is None else roster.area_of(member_id)
 
 
 def _is_of_somebody(read: Read) -> TypeGuard[Said]:

@@ -207,13 +207,34 @@ def known(parts: Parts) -> None:
     )
 
 
-async def test_a_permit_is_about_whose_device_it_is() -> None:
-    """Access can decide by device, member and area."""
+async def test_a_permit_is_about_the_device_and_its_area() -> None:
+    """Access can decide by what speaks, and where it belongs."""
     parts, intake = with_intake()
     known(parts)
     await visited(parts, "POST", "/traccar", traccar())
     about = intake.permits[0].about
-    assert (about.device_id, about.member_id, about.area_id) == ("M07", "ann", "north")
+    assert (about.device_id, about.member_id, about.area_id) == ("M07", None, "north")
+
+
+async def test_a_permit_is_about_the_member_who_is_named() -> None:
+    """Who sends their own position speaks for themselves."""
+    parts, intake = with_intake()
+    known(parts)
+    position = {name: item for name, item in POSITION.items() if name != "device_id"}
+    content = orjson.dumps(position | {"member_id": "ann", "fix_time": NOW})
+    await visited(parts, "POST", "/v1/positions", content, **JSON)
+    about = intake.permits[0].about
+    assert (about.device_id, about.member_id, about.area_id) == (None, "ann", "north")
+
+
+async def test_of_several_nobody_is_named() -> None:
+    """Who may speak for one alone cannot smuggle another's position in."""
+    parts, intake = with_intake()
+    known(parts)
+    batch = [POSITION | {"fix_time": NOW}, POSITION | {"fix_time": NOW, "device_id": "M08"}]
+    await visited(parts, "POST", "/v1/positions", orjson.dumps({"batch": batch}), **JSON)
+    about = intake.permits[0].about
+    assert (about.device_id, about.member_id, about.area_id) == (None, None, None)
 
 
 async def test_a_named_area_is_what_the_permit_is_about() -> None:
