@@ -6,6 +6,7 @@ from xiaohe.gateway.alerts import doors as alerts
 from xiaohe.gateway.door import Door
 from xiaohe.gateway.events import sse
 from xiaohe.gateway.parts import Parts
+from xiaohe.gateway.positions import doors as positions
 
 
 def doors_of(parts: Parts) -> tuple[Door, ...]:
@@ -15,6 +16,7 @@ def doors_of(parts: Parts) -> tuple[Door, ...]:
         *login_doors.doors(parts),
         *action_doors.doors(parts),
         *alerts.doors(parts),
+        *positions.doors(parts),
         *sse.doors(parts),
         *documents.doors(parts, lambda: tuple(found)),
     ]

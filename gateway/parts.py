@@ -16,6 +16,8 @@ from xiaohe.gateway.events.feed import Feed as EventFeed
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
+from xiaohe.gateway.positions.asking import Asking
+from xiaohe.gateway.positions.intake import Intake, NoIntake
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.gateway.settings import DoorsSettings
 from xiaohe.geo.address_points import AddressPoint
@@ -44,6 +46,8 @@ class Parts:
     addresses: Sequence[AddressPoint] = ()
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)
+    intake: Intake = field(default_factory=NoIntake)
+    asking: Asking = field(default_factory=Asking)
     publisher: Publisher = field(init=False)
     feed: EventFeed = field(init=False)
     keeper: Keeper | None = field(init=False, default=None)

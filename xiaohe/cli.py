@@ -73,6 +73,13 @@ GROUPS = {
             "test": "Show the alerts that one makes of a sample, or what is missing.",
         },
     ),
+    "positions": (
+        "Positions of devices.",
+        "xiaohe.commands.positions",
+        {
+            "replay": "Send a recorded track as if it were taken now.",
+        },
+    ),
     "sim": (
         "Simulations of the engine itself.",
         "xiaohe.commands.sim",
@@ -165,6 +172,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.sim.whatif.files import DemandFileError  # noqa: PLC0415 - the same
     from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
     from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
+    from xiaohe.track_replay import ReplayRefused  # noqa: PLC0415 - the same
     from xiaohe.verify import TopicsUnreadableError  # noqa: PLC0415 - the same
     from xiaohe.wire.cluster_access import AccessError  # noqa: PLC0415 - the same
     from xiaohe.wire.reaching import Unreachable  # noqa: PLC0415 - the same
@@ -184,6 +192,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         OSError,
         PolicyError,
         ReplayError,
+        ReplayRefused,
         RoadsFileError,
         RosterFileError,
         StackFailed,
