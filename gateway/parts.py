@@ -9,6 +9,7 @@ from typing import Self
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.known import Known
+from xiaohe.gateway.positions.intake import Intake, NoIntake
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.topics import Topics
 from xiaohe.wire.cluster_access import Cluster
@@ -27,6 +28,7 @@ class Parts:
     known: Known
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
+    intake: Intake = field(default_factory=NoIntake)
     publisher: Publisher = field(init=False)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 

@@ -14,7 +14,8 @@ class RawFix(Struct, frozen=True, kw_only=True, gc=False):
     epoch, by the device). Lengths are metres, speeds m/s, courses degrees from north, ``battery``
     0 to 1. None is what the format has no word for, or what it says when it does not know.
     ``alarm`` is the contract's word (``sos``, ``fall``) where there is one, else the format's own.
-    ``age_unknown``: the device sends a current time with a fix that may be old.
+    ``age_unknown``: the device sends a current time with a fix that may be old. ``member_id`` is
+    set where the sender names a member instead of a device; ``device_id`` is then empty.
     """
 
     device_id: str
@@ -29,6 +30,7 @@ class RawFix(Struct, frozen=True, kw_only=True, gc=False):
     alarm: str | None = None
     seq: int | None = None
     age_unknown: bool = False
+    member_id: str | None = None
 
 
 class NoFix(Struct, frozen=True, kw_only=True):
