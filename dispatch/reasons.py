@@ -26,6 +26,8 @@ class Reason(StrEnum):
     OVERSIZE = "oversize", "The value, or a text in it, is longer than the contract allows."
     NOT_UTF8 = "not_utf8", "The value is not UTF-8: encode the JSON text as UTF-8."
     NOT_JSON = "not_json", "The value is not JSON: send one JSON object a record."
+    NOT_XML = "not_xml", "The value is not XML that is read here: no document type, no entities."
+    NOT_CSV = "not_csv", "The value is not a table with a line of column names and rows that fit."
     TOO_DEEP = "too_deep", "The value nests objects or lists deeper than is read."
     BAD_CLOUDEVENT = "bad_cloudevent", "The CloudEvents envelope holds no JSON object as its data."
     TRACCAR_SHAPE = (

@@ -45,6 +45,13 @@ def read_object(
     return found
 
 
+def read_value(value: bytes | None, bytes_max: int) -> object:
+    """Read any JSON value, in no envelope; raises BadInput as ``read_object`` does."""
+    check_size(value, bytes_max)
+    assert value is not None, "check_size has refused a null value"
+    return _parse(value)
+
+
 def check_size(value: bytes | None, bytes_max: int) -> None:
     """Refuse a null value and one that is too long, without looking into it."""
     if value is None:
