@@ -1,0 +1,214 @@
+"""What devices said, sorted: packed for the ``positions`` topic, or refused, or nothing new.
+
+The one way in for every format and door. It writes nothing itself: what it gives is written by
+the drain of the raw topics and by the doors' intake.
+"""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from xiaohe.dispatch.reasons import Reason
+from xiaohe.gateway.positions.devices import Devices
+from xiaohe.gateway.positions.owners import Owner, Owners
+from xiaohe.gateway.positions.packing import Packed, pack
+from xiaohe.gateway.positions.raw_columns import RawColumns, Read
+from xiaohe.gateway.positions.unknown_devices import UnknownDevices
+from xiaohe.wire.bad_input import BadInput
+from xiaohe.wire.codec_common import are_identifiers
+from xiaohe.wire.fix_times import Moments
+
+REFUSED_KEPT: Final = 50
+"""Refused messages remembered, by where they lie, for whoever wires a device up."""
+
+NO_TOPIC: Final = -1
+"""The partition of what came through another door than a raw topic."""
+
+COUNTS: Final = ("fixes", "published", "again", "history", "no_fix", "unknown_device", "bad")
+"""What is counted of each door. ``history`` is among ``published``: it moves nobody back."""
+
+
+class Feed(Struct, frozen=True):
+    """Where messages come from: the raw topic's or the door's name, and how far it is trusted."""
+
+    name: str
+    trust: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """When many messages were received, and where they lie; arrays, one number a message."""
+
+    received_ms: Moments
+    partitions: Moments
+    offsets: Moments
+
+    @classmethod
+    def through_a_door(cls, messages: int, received_ms: int) -> "Came":
+        """Make that of messages which lie in no topic."""
+        return cls(
+            np.full(messages, received_ms, dtype=np.int64),
+            np.full(messages, NO_TOPIC, dtype=np.int64),
+            np.zeros(messages, dtype=np.int64),
+        )
+
+    def place(self, at: int) -> tuple[int, int] | None:
+        """Give partition and offset of a message; None where it lies in no topic."""
+        partition = self.partitions[at].item()
+        return None if partition == NO_TOPIC else (partition, self.offsets[at].item())
+
+
+class Refusal(Struct, frozen=True):
+    """A message that counts for nothing; ``aloud`` is False where a dead letter was written of the
+    device already within the hour."""
+
+    message: int
+    bad: BadInput
+    device_id: str | None = None
+    aloud: bool = True
+
+
+class RefusedMessage(Struct, frozen=True):
+    """One of the messages refused last."""
+
+    door: str
+    place: tuple[int, int] | None
+    received_ms: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What became of many messages."""
+
+    packed: list[Packed] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def told(self) -> list[str]:
+        """The unknown devices that are refused aloud."""
+        return [r.device_id for r in self.refusals if r.device_id is not None and r.aloud]
+
+
+class Inflow:
+    """Sorts what devices said, and knows what became of it."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+        self.devices = Devices()
+        self.unknown = UnknownDevices()
+        self.refused: deque[RefusedMessage] = deque(maxlen=REFUSED_KEPT)
+        self.counts: dict[str, Counter[str]] = {}
+
+    def sort(self, read: Read, came: Came, feed: Feed) -> Sorted:
+        """Sort what many messages said."""
+        counts = self.counts.setdefault(feed.name, Counter())
+        counts["no_fix"] += len(read.no_fixes)
+        refusals = [Refusal(at, bad) for at, bad in read.bad]
+        fixes = read.fixes
+        counts["fixes"] += len(fixes)
+        if not len(fixes):
+            return self._sorted(counts, [], refusals, came, feed)
+        latest_ms = int(came.received_ms.max())
+        owners = self.owners.of(fixes.device_ids, latest_ms)
+        if None in owners:
+            refusals += self._strangers(fixes, owners, came, feed)
+            kept = [at for at, owner in enumerate(owners) if owner is not None]
+            fixes = fixes.only(kept)
+            owners = [owner for owner in owners if owner is not None]
+        packed = self._packed(fixes, owners, came, feed, counts)  # type: ignore[arg-type]  # no None
+        return self._sorted(counts, packed, refusals, came, feed)
+
+    def _packed(
+        self,
+        fixes: RawColumns,
+        owners: list[Owner],
+        came: Came,
+        feed: Feed,
+        counts: "Counter[str]",
+    ) -> list[Packed]:
+        if not len(fixes):
+            return []
+        rows = self.devices.rows(fixes.device_ids)
+        messages = np.asarray(fixes.places, dtype=np.int64)
+        received_ms = came.received_ms[messages]
+        again, history = self.devices.note(rows, fixes.fix_ms, fixes.lon, fixes.lat, received_ms)
+        self.devices.note_places(
+            rows, feed.name, came.partitions[messages], came.offsets[messages]
+        )
+        counts["history"] += int(history.sum())
+        if again.any():
+            fixes, owners = _without(again, fixes, owners)
+            counts["again"] += len(rows) - len(fixes)
+        counts["published"] += len(fixes)
+        return list(pack(fixes, owners, feed.name, feed.trust)) if len(fixes) else []
+
+    def _strangers(
+        self, fixes: RawColumns, owners: Sequence[Owner | None], came: Came, feed: Feed
+    ) -> list[Refusal]:
+        """Refuse what no member has; who is no identifier can be nobody's."""
+        refusals = []
+        for at, owner in enumerate(owners):
+            if owner is not None:
+                continue
+            message, device_id = fixes.places[at], fixes.device_ids[at]
+            if not are_identifiers([device_id]):
+                detail = "the device's own name is no identifier: set another on the device"
+                refusals.append(Refusal(message, BadInput(Reason.BAD_IDENTIFIER, detail)))
+                continue
+            aloud = self.unknown.refuse(
+                device_id,
+                came.received_ms[message].item(),
+                Reason.UNKNOWN_DEVICE,
+                feed.name,
+                came.place(message),
+            )
+            bad = BadInput(Reason.UNKNOWN_DEVICE, "give the device to a member in the roster")
+            refusals.append(Refusal(message, bad, device_id, aloud))
+        return refusals
+
+    def _sorted(
+        self,
+        counts: "Counter[str]",
+        packed: list[Packed],
+        refusals: list[Refusal],
+        came: Came,
+        feed: Feed,
+    ) -> Sorted:
+        for refusal in refusals:
+            if refusal.device_id is not None:
+                counts["unknown_device"] += 1
+                continue
+            counts["bad"] += 1
+            self.refused.append(
+                RefusedMessage(
+                    feed.name,
+                    came.place(refusal.message),
+                    came.received_ms[refusal.message].item(),
+                    refusal.bad.reason,
+                    refusal.bad.detail,
+                )
+            )
+        return Sorted(packed, refusals)
+
+    def not_written(self, told: Sequence[str]) -> None:
+        """Take the same messages again as if they had not come: they may not have been written."""
+        self.devices.forget_latest()
+        for device_id in told:
+            self.unknown.tell_again(device_id)
+
+
+def _without(
+    again: np.ndarray, fixes: RawColumns, owners: list[Owner]
+) -> tuple[RawColumns, list[Owner]]:
+    """Leave out what was said before; an alarm is never left out."""
+    alarms = fixes.alarms
+    kept = [
+        at for at, said in enumerate(again.tolist()) if not said or (alarms and alarms[at])
+    ]
+    return fixes.only(kept), [owners[at] for at in kept]
