@@ -9,6 +9,8 @@ from typing import Self
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.known import Known
+from xiaohe.gateway.positions.drain import Drain
+from xiaohe.gateway.positions.inflow import Inflow
 from xiaohe.gateway.positions.intake import Intake, NoIntake
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.topics import Topics
@@ -30,23 +32,26 @@ class Parts:
     access: Access = field(default_factory=NobodyMay)
     intake: Intake = field(default_factory=NoIntake)
     publisher: Publisher = field(init=False)
+    inflow: Inflow = field(init=False)
+    drain: Drain = field(init=False)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     def __post_init__(self) -> None:
         """Make the parts that need others."""
         self.publisher = Publisher(self.cluster)
+        self.inflow = Inflow(self.known.owners)
+        self.drain = Drain(self.cluster, self.topics, self.inflow)
 
     async def __aenter__(self) -> Self:
-        """Connect; return when the roster has been read whole."""
+        """Connect; return when the roster and who has which device have been read whole."""
         async with contextlib.AsyncExitStack() as starting:
             await starting.enter_async_context(self.publisher)
-            await starting.enter_async_context(
-                Follower(
-                    self.cluster,
-                    self.topics.roster.name,
-                    self.known.take_roster_record,
-                )
-            )
+            for topic, take in (
+                (self.topics.roster, self.known.take_roster_record),
+                (self.topics.members, self.known.take_member_record),
+            ):
+                await starting.enter_async_context(Follower(self.cluster, topic.name, take))
+            await starting.enter_async_context(self.drain)
             self._running = starting.pop_all()
         return self
 

@@ -1,12 +1,13 @@
 """What the gateway writes on Kafka, and the wait for it: nobody is told "taken" before it is."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 from msgspec import Struct
 
 from xiaohe.gateway.access.principal import Permit
@@ -20,6 +21,9 @@ again, and the same id makes a second arrival harmless."""
 
 REQUEST_TIMEOUT_MS: Final = 4_000
 """One request of the producer; shorter than the wait for its acknowledgement."""
+
+BATCH_BYTES: Final = 16 * 1024
+"""Records of one partition that wait for the same request may come to so much."""
 
 
 class NotPublished(Exception):
@@ -47,8 +51,9 @@ class Written(Struct, frozen=True):
 class Publisher:
     """The gateway's one producer: idempotent, all copies acknowledged; an async context manager."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, batch_bytes: int = BATCH_BYTES) -> None:
         self._cluster = cluster
+        self._batch_bytes = batch_bytes
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:
@@ -58,6 +63,7 @@ class Publisher:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
+            max_batch_size=self._batch_bytes,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         await self._producer.start()
@@ -83,23 +89,46 @@ class Publisher:
         ``permit`` is that of whoever wants it written. Raises NotPublished.
         """
         assert permit.principal is not None, "nothing is written for nobody"
-        producer = self._producer
-        assert producer is not None, "use `async with`"
+        return await (await self.relay(records))
+
+    async def relay(self, records: Iterable[Record]) -> Awaitable[list[Written]]:
+        """Send records for nobody in particular; give what waits for their acknowledgement.
+
+        For what the gateway says itself (a dead letter), and for what already lies in a topic and
+        is only given another form: the broker has let its writer in. Returns when the records are
+        under way; both this and what it gives raise NotPublished.
+        """
         try:
             async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
-                sent = [
-                    await producer.send(
-                        record.topic.name,
-                        key=record.key.encode(),
-                        value=record.value,
-                        headers=list(record.headers),
-                        partition=partition_of(record.key.encode(), record.topic.partitions),
-                    )
-                    for record in records
-                ]
+                sent = [await self._send(record) for record in records]
+        except (KafkaError, TimeoutError) as failed:
+            raise _not_published() from failed
+        return self._acknowledged(sent)
+
+    async def _send(self, record: Record) -> "asyncio.Future[RecordMetadata]":
+        producer = self._producer
+        assert producer is not None, "use `async with`"
+        key = record.key.encode()
+        return await producer.send(
+            record.topic.name,
+            key=key,
+            value=record.value,
+            headers=list(record.headers),
+            partition=partition_of(key, record.topic.partitions),
+        )
+
+    async def _acknowledged(
+        self, sent: "Sequence[asyncio.Future[RecordMetadata]]"
+    ) -> list[Written]:
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
                 written = await asyncio.gather(*sent)
         except (KafkaError, TimeoutError) as failed:
-            raise NotPublished(
-                "the broker did not acknowledge in time: send the same again, with the same ids"
-            ) from failed
+            raise _not_published() from failed
         return [Written(w.topic, w.partition, w.offset, w.timestamp) for w in written]
+
+
+def _not_published() -> NotPublished:
+    return NotPublished(
+        "the broker did not acknowledge in time: send the same again, with the same ids"
+    )

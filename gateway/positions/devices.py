@@ -138,7 +138,13 @@ class Devices:
         return Verdicts(verdicts[0], verdicts[1])
 
     def _take(
-        self, rows: Rows, times: Moments, east: Numbers, north: Numbers, before: Moments, newer: Mask
+        self,
+        rows: Rows,
+        times: Moments,
+        east: Numbers,
+        north: Numbers,
+        before: Moments,
+        newer: Mask,
     ) -> None:
         """Keep the newest of each; of several with one row numpy keeps the last, the newest."""
         taken = rows[newer]

@@ -16,7 +16,7 @@ from xiaohe.dispatch.reasons import Reason
 from xiaohe.gateway.positions.devices import Devices
 from xiaohe.gateway.positions.owners import Owner, Owners
 from xiaohe.gateway.positions.packing import Packed, pack
-from xiaohe.gateway.positions.raw_columns import RawColumns, Read
+from xiaohe.gateway.positions.raw_columns import RawColumns, ReadMessages
 from xiaohe.gateway.positions.unknown_devices import UnknownDevices
 from xiaohe.wire.bad_input import BadInput
 from xiaohe.wire.codec_common import are_identifiers
@@ -105,7 +105,7 @@ class Inflow:
         self.refused: deque[RefusedMessage] = deque(maxlen=REFUSED_KEPT)
         self.counts: dict[str, Counter[str]] = {}
 
-    def sort(self, read: Read, came: Came, feed: Feed) -> Sorted:
+    def sort(self, read: ReadMessages, came: Came, feed: Feed) -> Sorted:
         """Sort what many messages said."""
         counts = self.counts.setdefault(feed.name, Counter())
         counts["no_fix"] += len(read.no_fixes)
@@ -138,9 +138,7 @@ class Inflow:
         messages = np.asarray(fixes.places, dtype=np.int64)
         received_ms = came.received_ms[messages]
         again, history = self.devices.note(rows, fixes.fix_ms, fixes.lon, fixes.lat, received_ms)
-        self.devices.note_places(
-            rows, feed.name, came.partitions[messages], came.offsets[messages]
-        )
+        self.devices.note_places(rows, feed.name, came.partitions[messages], came.offsets[messages])
         counts["history"] += int(history.sum())
         if again.any():
             fixes, owners = _without(again, fixes, owners)
@@ -208,7 +206,5 @@ def _without(
 ) -> tuple[RawColumns, list[Owner]]:
     """Leave out what was said before; an alarm is never left out."""
     alarms = fixes.alarms
-    kept = [
-        at for at, said in enumerate(again.tolist()) if not said or (alarms and alarms[at])
-    ]
+    kept = [at for at, said in enumerate(again.tolist()) if not said or (alarms and alarms[at])]
     return fixes.only(kept), [owners[at] for at in kept]

@@ -47,9 +47,7 @@ class _Batch(Struct, frozen=True, gc=False):
 _encode = msgspec.json.Encoder().encode
 
 
-def pack(
-    fixes: RawColumns, owners: Sequence[Owner], source: str, trust: float
-) -> Iterator[Packed]:
+def pack(fixes: RawColumns, owners: Sequence[Owner], source: str, trust: float) -> Iterator[Packed]:
     """Give the records that hold these fixes, each with whose it is, in their order.
 
     ``source`` and ``trust`` (0 to 1) say where they are from, once a record.

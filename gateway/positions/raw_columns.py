@@ -64,7 +64,7 @@ class RawColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadMessages:
     """What many messages said: fixes that count, messages without one, and what is wrong with
     the rest; the numbers say which message it was."""
 
@@ -73,7 +73,7 @@ class Read:
     bad: list[tuple[int, BadInput]] = field(default_factory=list)
 
 
-def columns_of(said: Sequence[tuple[int, RawFix | NoFix]]) -> Read:
+def columns_of(said: Sequence[tuple[int, RawFix | NoFix]]) -> ReadMessages:
     """Lay out what was said one by one; each comes with the number of its message."""
     no_fixes = [(at, each) for at, each in said if isinstance(each, NoFix)]
     places = [at for at, each in said if isinstance(each, RawFix)]
@@ -94,7 +94,7 @@ def columns_of(said: Sequence[tuple[int, RawFix | NoFix]]) -> Read:
         battery=numbers(fixes, "battery"),
         alarms=alarms_of(column(fixes, "alarm")),
     )
-    return plausible(Read(laid_out, no_fixes))
+    return plausible(ReadMessages(laid_out, no_fixes))
 
 
 def _text(ms: int) -> str:
@@ -110,7 +110,7 @@ def wgs84(lon: Numbers, lat: Numbers, datums: Sequence[str]) -> tuple[Numbers, N
     return lon.round(CONVERTED_DIGITS), lat.round(CONVERTED_DIGITS)
 
 
-def plausible(read: Read) -> Read:
+def plausible(read: ReadMessages) -> ReadMessages:
     """Refuse fixes whose time no receiver can have taken one at, or whose place is on no globe."""
     fixes = read.fixes
     timely: Mask = (fixes.fix_ms >= FIX_MS_MIN) & (fixes.fix_ms < FIX_MS_MAX)
@@ -121,7 +121,7 @@ def plausible(read: Read) -> Read:
     for at in np.flatnonzero(~(timely & placed)).tolist():
         bad.append((fixes.places[at], _implausible(bool(timely[at]))))
     kept = np.flatnonzero(timely & placed).tolist()
-    return Read(fixes.only(kept), read.no_fixes, bad)
+    return ReadMessages(fixes.only(kept), read.no_fixes, bad)
 
 
 def _implausible(timely: bool) -> BadInput:  # noqa: FBT001 - the one question

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from xiaohe.dispatch.inputs import Datum, Latitude, Longitude
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
-from xiaohe.gateway.positions.raw_columns import RawColumns, Read, plausible, wgs84
+from xiaohe.gateway.positions.raw_columns import RawColumns, ReadMessages, plausible, wgs84
 from xiaohe.gateway.positions.raw_fix import NoFix, RawFix, Said
 from xiaohe.wire.bad_input import BadInput
 from xiaohe.wire.fix_columns import Numbers, alarms_of, numbers
@@ -82,8 +82,8 @@ class _Forwarded(Struct, frozen=True, gc=False):
 _decode = msgspec.json.Decoder(_Forwarded).decode
 
 
-def read_traccar(values: Sequence[bytes | None], datum: Datum = "wgs84") -> Read:
-    """Read many values; a bad one, or one without a fix, is told apart and the rest counts."""
+def read_traccar(values: Sequence[bytes | None], datum: Datum = "wgs84") -> ReadMessages:
+    """ReadMessages many values; a bad one, or one without a fix, is told apart and the rest counts."""
     places: list[int] = []
     said: list[_Forwarded] = []
     bad: list[tuple[int, BadInput]] = []
@@ -102,7 +102,7 @@ def read_traccar(values: Sequence[bytes | None], datum: Datum = "wgs84") -> Read
 
 
 def decode_traccar(value: bytes | None, datum: Datum = "wgs84") -> Said:
-    """Read one value, as it comes to a door. Raises BadInput."""
+    """ReadMessages one value, as it comes to a door. Raises BadInput."""
     read = read_traccar([value], datum)
     if read.bad:
         raise read.bad[0][1]
@@ -112,7 +112,7 @@ def decode_traccar(value: bytes | None, datum: Datum = "wgs84") -> Said:
 
 
 def _forwarded(value: bytes | None) -> _Forwarded:
-    """Read what the strict reader refused, or say what is wrong with it."""
+    """ReadMessages what the strict reader refused, or say what is wrong with it."""
     return typed(read_object(value, VALUE_BYTES_MAX), _Forwarded)
 
 
@@ -121,7 +121,7 @@ def _laid_out(
     said: list[_Forwarded],
     bad: list[tuple[int, BadInput]],
     datum: Datum,
-) -> Read:
+) -> ReadMessages:
     positions = [each.position for each in said]
     no_fixes: list[tuple[int, NoFix]] = []
     if not all([position.valid for position in positions]):
@@ -148,7 +148,7 @@ def _laid_out(
         battery=_share(numbers(attributes, "battery_level") / PERCENT),
         alarms=alarms_of([_alarm(each.alarm) for each in attributes]),
     )
-    return plausible(Read(columns, no_fixes, bad))
+    return plausible(ReadMessages(columns, no_fixes, bad))
 
 
 def _with_fix(
