@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
+import uvloop
 
 from xiaohe.gateway.app import build_gateway
 from xiaohe.gateway.parts import Parts
@@ -52,7 +53,7 @@ def run_gateway(
     listener: socket.socket, parts: Callable[[], Parts], on_ready: Callable[[], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT. ``parts`` is called inside the event loop."""
-    asyncio.run(_serve(listener, parts, on_ready))
+    uvloop.run(_serve(listener, parts, on_ready))
 
 
 async def _serve(

@@ -34,7 +34,7 @@ FIRST_ROWS: Final = 1_024
 
 
 class Verdicts(NamedTuple):
-    """Of many fixes: ``again`` says the same as one before, ``history`` is older than the latest."""
+    """Of many fixes: ``again`` says what one before said, ``history`` is older than the latest."""
 
     again: Mask
     history: Mask

@@ -22,10 +22,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from xiaohe.dispatch.inputs import Cause
-from xiaohe.gateway.positions.formats import Reader, reader_of
+from xiaohe.gateway.positions.formats import SourceReader, reader_of
 from xiaohe.gateway.positions.inflow import Came, Feed, Inflow, Refusal, Sorted
 from xiaohe.gateway.publisher import NotPublished, Publisher, Record, Written
-from xiaohe.topics import SourceEntry, Topics
+from xiaohe.topics import Topics
 from xiaohe.wire import cloudevents
 from xiaohe.wire.cluster_access import Cluster, client_options
 from xiaohe.wire.codec import dead_letter, dead_letter_id, digest_of
@@ -62,9 +62,7 @@ AGAIN_S: Final = 0.5
 class _Source:
     """A raw topic and how it is read."""
 
-    topic: str
-    entry: SourceEntry
-    read: Reader
+    reader: SourceReader
     feed: Feed
 
 
@@ -91,10 +89,7 @@ class Drain(ConsumerRebalanceListener):
         self._inflow = inflow
         self._sources = {
             topics.sources[key].name: _Source(
-                topics.sources[key].name,
-                entry,
-                reader_of(entry),
-                Feed(topics.sources[key].name, entry.trust),
+                reader_of(entry), Feed(topics.sources[key].name, entry.trust)
             )
             for key, entry in topics.source_entries.items()
         }
@@ -211,7 +206,7 @@ class Drain(ConsumerRebalanceListener):
             np.array([record.partition for record in raw], dtype=np.int64),
             np.array([record.offset for record in raw], dtype=np.int64),
         )
-        read = source.read([record.value for record in raw], source.entry)
+        read = source.reader.read([record.value for record in raw], came.received_ms)
         return self._inflow.sort(read, came, source.feed)
 
     def _letters(

@@ -13,13 +13,14 @@ import numpy as np
 from msgspec import Struct
 
 from xiaohe.dispatch.reasons import Reason
+from xiaohe.dispatch.tracking import DISTRESS_ALARMS
 from xiaohe.gateway.positions.devices import Devices
 from xiaohe.gateway.positions.owners import Owner, Owners
 from xiaohe.gateway.positions.packing import Packed, pack
-from xiaohe.gateway.positions.raw_columns import RawColumns, ReadMessages
+from xiaohe.gateway.positions.raw_columns import Mask, RawColumns, ReadMessages, columns_of
+from xiaohe.gateway.positions.raw_fix import RawFix
 from xiaohe.gateway.positions.unknown_devices import UnknownDevices
 from xiaohe.wire.bad_input import BadInput
-from xiaohe.wire.codec_common import are_identifiers
 from xiaohe.wire.fix_times import Moments
 
 REFUSED_KEPT: Final = 50
@@ -111,11 +112,13 @@ class Inflow:
         counts["no_fix"] += len(read.no_fixes)
         refusals = [Refusal(at, bad) for at, bad in read.bad]
         fixes = read.fixes
+        if read.no_fixes:
+            fixes = fixes.joined(self._calls_without_place(read, came))
         counts["fixes"] += len(fixes)
         if not len(fixes):
             return self._sorted(counts, [], refusals, came, feed)
         latest_ms = int(came.received_ms.max())
-        owners = self.owners.of(fixes.device_ids, latest_ms)
+        owners = self._owners_of(fixes, latest_ms)
         if None in owners:
             refusals += self._strangers(fixes, owners, came, feed)
             kept = [at for at, owner in enumerate(owners) if owner is not None]
@@ -123,6 +126,44 @@ class Inflow:
             owners = [owner for owner in owners if owner is not None]
         packed = self._packed(fixes, owners, came, feed, counts)  # type: ignore[arg-type]  # no None
         return self._sorted(counts, packed, refusals, came, feed)
+
+    def _calls_without_place(self, read: ReadMessages, came: Came) -> RawColumns:
+        """Give calls for help that come without a place the last one that is known.
+
+        Of the device, else where its member stands while no fix is known; failing that 0, 0, which
+        is no place on any map: the incident opens all the same, and a person is told.
+        """
+        calls = []
+        for at, said in read.no_fixes:
+            if said.alarm in DISTRESS_ALARMS and said.device_id is not None:
+                now_ms = came.received_ms[at].item()
+                lon, lat = self._last_place(said.device_id, now_ms)
+                fix = RawFix(
+                    device_id=said.device_id,
+                    lon=lon,
+                    lat=lat,
+                    fix_ms=now_ms,
+                    alarm=said.alarm,
+                    age_unknown=True,
+                )
+                calls.append((at, fix))
+        return columns_of(calls)
+
+    def _last_place(self, device_id: str, now_ms: int) -> tuple[float, float]:
+        place = self.devices.last_place(device_id)
+        if place is not None:
+            return place
+        post = self.owners.post_of(device_id, now_ms)
+        return (0.0, 0.0) if post is None else (post.lon, post.lat)
+
+    def _owners_of(self, fixes: RawColumns, now_ms: int) -> list[Owner | None]:
+        owners = self.owners.of(fixes.device_ids, now_ms)
+        if fixes.member_ids is None:
+            return owners
+        return [
+            owner if member_id is None else self.owners.of_member(member_id)
+            for member_id, owner in zip(fixes.member_ids, owners, strict=True)
+        ]
 
     def _packed(
         self,
@@ -134,7 +175,7 @@ class Inflow:
     ) -> list[Packed]:
         if not len(fixes):
             return []
-        rows = self.devices.rows(fixes.device_ids)
+        rows = self.devices.rows(_names(fixes, owners))
         messages = np.asarray(fixes.places, dtype=np.int64)
         received_ms = came.received_ms[messages]
         again, history = self.devices.note(rows, fixes.fix_ms, fixes.lon, fixes.lat, received_ms)
@@ -149,26 +190,27 @@ class Inflow:
     def _strangers(
         self, fixes: RawColumns, owners: Sequence[Owner | None], came: Came, feed: Feed
     ) -> list[Refusal]:
-        """Refuse what no member has; who is no identifier can be nobody's."""
-        refusals = []
-        for at, owner in enumerate(owners):
-            if owner is not None:
-                continue
-            message, device_id = fixes.places[at], fixes.device_ids[at]
-            if not are_identifiers([device_id]):
-                detail = "the device's own name is no identifier: set another on the device"
-                refusals.append(Refusal(message, BadInput(Reason.BAD_IDENTIFIER, detail)))
-                continue
-            aloud = self.unknown.refuse(
-                device_id,
-                came.received_ms[message].item(),
-                Reason.UNKNOWN_DEVICE,
-                feed.name,
-                came.place(message),
-            )
-            bad = BadInput(Reason.UNKNOWN_DEVICE, "give the device to a member in the roster")
-            refusals.append(Refusal(message, bad, device_id, aloud))
-        return refusals
+        """Refuse what no member of the roster has."""
+        return [
+            self._stranger(fixes, at, came, feed)
+            for at, owner in enumerate(owners)
+            if owner is None
+        ]
+
+    def _stranger(self, fixes: RawColumns, at: int, came: Came, feed: Feed) -> Refusal:
+        message, device_id = fixes.places[at], fixes.device_ids[at]
+        if fixes.member_ids is not None and fixes.member_ids[at] is not None:
+            detail = "the roster has no such member"
+            return Refusal(message, BadInput(Reason.UNKNOWN_MEMBER, detail))
+        aloud = self.unknown.refuse(
+            device_id,
+            came.received_ms[message].item(),
+            Reason.UNKNOWN_DEVICE,
+            feed.name,
+            came.place(message),
+        )
+        bad = BadInput(Reason.UNKNOWN_DEVICE, "give the device to a member in the roster")
+        return Refusal(message, bad, device_id, aloud)
 
     def _sorted(
         self,
@@ -201,9 +243,17 @@ class Inflow:
             self.unknown.tell_again(device_id)
 
 
-def _without(
-    again: np.ndarray, fixes: RawColumns, owners: list[Owner]
-) -> tuple[RawColumns, list[Owner]]:
+def _names(fixes: RawColumns, owners: Sequence[Owner]) -> list[str]:
+    """Give the name of each device; where a member is named instead, no identifier begins so."""
+    if fixes.member_ids is None:
+        return fixes.device_ids
+    return [
+        device_id or f"@{owner.member_id}"
+        for device_id, owner in zip(fixes.device_ids, owners, strict=True)
+    ]
+
+
+def _without(again: Mask, fixes: RawColumns, owners: list[Owner]) -> tuple[RawColumns, list[Owner]]:
     """Leave out what was said before; an alarm is never left out."""
     alarms = fixes.alarms
     kept = [at for at, said in enumerate(again.tolist()) if not said or (alarms and alarms[at])]

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from xiaohe.dispatch.inputs import Position
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
 
@@ -76,6 +77,17 @@ class Owners:
     def one(self, device_id: str, at_ms: int) -> Owner | None:
         """Give the owner of one device."""
         return self.of([device_id], at_ms)[0]
+
+    def of_member(self, member_id: str) -> Owner | None:
+        """Give a member of the roster as the owner of what they send themselves."""
+        area_id = self._roster.area_of(member_id)
+        return None if area_id is None else Owner(member_id, area_id)
+
+    def post_of(self, device_id: str, at_ms: int) -> Position | None:
+        """Give where whoever has a device stands while no fix is known."""
+        owner = self.one(device_id, at_ms)
+        member = None if owner is None else self._roster.get(owner.member_id)
+        return None if member is None else member.post
 
     def state_of(self, member_id: str) -> str:
         """Give a member's state as last shown; empty where none has been."""

@@ -1,5 +1,6 @@
 """Fixes packed into records of ``positions``, those of one area together."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -26,10 +27,10 @@ class Packed(Struct, frozen=True):
 
 class _Fix(Struct, frozen=True, gc=False, omit_defaults=True):
     member_id: str
-    device_id: str
     lon: float
     lat: float
     fix_time: str
+    device_id: str | None = None
     accuracy_m: float | None = None
     speed_mps: float | None = None
     course_deg: float | None = None
@@ -56,15 +57,15 @@ def pack(fixes: RawColumns, owners: Sequence[Owner], source: str, trust: float) 
         map(
             _Fix,
             [owner.member_id for owner in owners],
-            fixes.device_ids,
             fixes.lon.tolist(),
             fixes.lat.tolist(),
             fixes.fix_times,
+            _named(fixes.device_ids),
             _stated(fixes.accuracy_m),
             _stated(fixes.speed_mps),
             _stated(fixes.course_deg),
             _stated(fixes.battery),
-            fixes.alarms or [None] * len(owners),
+            fixes.alarms or itertools.repeat(None),
         )
     )
     for area_id, those in _by_area(packed, owners):
@@ -92,6 +93,13 @@ def _records(batch: _Batch) -> Iterator[Packed]:
     half = len(batch.batch) // 2
     yield from _records(msgspec.structs.replace(batch, batch=batch.batch[:half]))
     yield from _records(msgspec.structs.replace(batch, batch=batch.batch[half:]))
+
+
+def _named(device_ids: list[str]) -> list[str | None]:
+    """Leave out what is empty: whoever sent it named a member instead."""
+    if "" in device_ids:
+        return [device_id or None for device_id in device_ids]
+    return device_ids  # type: ignore[return-value]  # a list that nobody writes to
 
 
 def _stated(values: Numbers) -> list[float | None]:
