@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
 import orjson
 import psutil
@@ -39,6 +39,9 @@ ROUND_S: Final = 10
 
 FIX_MARK: Final = b'"fix_time"'
 """Stands once in each position of a packed record."""
+
+JOINED_LOOK_S: Final = 0.05
+"""Pause between two looks whether the reader has its partitions."""
 
 BATCH_BYTES: Final = 512 * 1024
 
@@ -153,7 +156,7 @@ class _Watch:
         self._place = TopicPartition(topic.name, partition_of(AREA.encode(), topic.partitions))
         self._consumer = AIOKafkaConsumer(**client_options(servers))
 
-    async def __aenter__(self) -> "_Watch":
+    async def __aenter__(self) -> Self:
         await self._consumer.start()
         self._consumer.assign([self._place])
         return self
@@ -196,8 +199,9 @@ async def _reader(servers: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
     async with consumer:
-        while not consumer.assignment():
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(TAKEN_S):
+            while not consumer.assignment():  # noqa: ASYNC110 - aiokafka has no event for it
+                await asyncio.sleep(JOINED_LOOK_S)
         yield consumer
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ CONNECTIONS_MAX = 2_000
 
 HEAD_BYTES_MAX = 32 * 1024
 """A request's head may be so long."""
+
+
+GC_ALLOCATIONS = 20_000
+"""New containers before the youngest of them are looked through: some rounds of raw positions."""
 
 
 class AddressTaken(Exception):
@@ -53,6 +58,9 @@ def run_gateway(
     listener: socket.socket, parts: Callable[[], Parts], on_ready: Callable[[], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT. ``parts`` is called inside the event loop."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS)
     uvloop.run(_serve(listener, parts, on_ready))
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -18,12 +18,13 @@ from typing import Final, Self
 import numpy as np
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from xiaohe.dispatch.inputs import Cause
 from xiaohe.gateway.positions.formats import SourceReader, reader_of
-from xiaohe.gateway.positions.inflow import Came, Feed, Inflow, Refusal, Sorted
+from xiaohe.gateway.positions.inflow import Came, Feed, Inflow, Refusal
+from xiaohe.gateway.positions.many_consumer import ManyConsumer, ManyRecords
 from xiaohe.gateway.publisher import NotPublished, Publisher, Record, Written
 from xiaohe.topics import Topics
 from xiaohe.wire import cloudevents
@@ -48,8 +49,8 @@ ROUNDS_UNDER_WAY_MAX: Final = 3
 COMMIT_EVERY_S: Final = 0.5
 """How often it is written down how far was read: so much comes again after a death."""
 
-FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
-"""Bytes of a partition in one fetch, some 6,000 raw records."""
+FETCH_BYTES_MAX: Final = 1024 * 1024
+"""Bytes of a partition in one fetch, some 1,500 raw records: of all of them, what stays in a cache."""
 
 BATCH_BYTES: Final = 900 * 1024
 """Packed records of a partition in one request: below what a topic takes."""
@@ -94,7 +95,7 @@ class Drain(ConsumerRebalanceListener):
             for key, entry in topics.source_entries.items()
         }
         self._publisher = Publisher(cluster, BATCH_BYTES)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: ManyConsumer | None = None
         self._reading: asyncio.Task[None] | None = None
         self._under_way: deque[_Round] = deque()
         self._ends: dict[TopicPartition, int] = {}
@@ -112,7 +113,7 @@ class Drain(ConsumerRebalanceListener):
         if not self._sources:
             return self
         await self._publisher.__aenter__()
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = ManyConsumer(
             **client_options(self._cluster),
             group_id=f"{self._topics.positions.name}-from-raw",
             enable_auto_commit=False,
@@ -162,59 +163,49 @@ class Drain(ConsumerRebalanceListener):
         async with self._turn:
             if fetched:
                 self._under_way.append(await self._take(fetched))
-            full = _count(fetched) >= ROUND_RECORDS_MAX
+            full = sum(map(len, fetched)) >= ROUND_RECORDS_MAX
             while len(self._under_way) > (ROUNDS_UNDER_WAY_MAX if full else 0):
                 await self._finish_first()
             if not full or time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
                 await self._commit()
 
-    async def _fetch(self) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def _fetch(self) -> list[ManyRecords]:
         """Take what waits; where that is not much, also what comes within a moment."""
         assert self._consumer is not None
-        fetched = await self._consumer.getmany(timeout_ms=IDLE_MS, max_records=ROUND_RECORDS_MAX)
-        left = ROUND_RECORDS_MAX - _count(fetched)
-        if fetched and left > 0 and not self._under_way:
-            await asyncio.sleep(GATHER_S)
+        fetched = await self._consumer.get_columns(IDLE_MS, ROUND_RECORDS_MAX)
+        left = ROUND_RECORDS_MAX - sum(map(len, fetched))
         if fetched and left > 0:
-            for place, more in (await self._consumer.getmany(max_records=left)).items():
-                fetched.setdefault(place, []).extend(more)
+            if not self._under_way:
+                await asyncio.sleep(GATHER_S)
+            fetched += await self._consumer.get_columns(0, left)
         return fetched
 
-    async def _take(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> _Round:
+    async def _take(self, fetched: Sequence[ManyRecords]) -> _Round:
         """Read, sort and send what was fetched, without waiting for the acknowledgement."""
         records: list[Record] = []
         told: list[str] = []
         for name, source in self._sources.items():
-            raw = [r for place, those in fetched.items() if place.topic == name for r in those]
+            raw = [many for many in fetched if many.place.topic == name]
             if not raw:
                 continue
-            done = self._sort(source, raw)
+            values = [value for many in raw for value in many.values]
+            came = _came(raw)
+            done = self._inflow.sort(
+                source.reader.read(values, came.received_ms), came, source.feed
+            )
             told += done.told
             records += [Record(self._topics.positions, p.area_id, p.value) for p in done.packed]
-            records += self._letters(raw, done.refusals)
+            records += [
+                letter_of(self._topics, name, came, values[refusal.message], refusal)
+                for refusal in done.refusals
+                if refusal.aloud
+            ]
         written = await self._publisher.relay(records)
-        return _Round(
-            asyncio.ensure_future(written),
-            {place: those[0].offset for place, those in fetched.items()},
-            {place: those[-1].offset + 1 for place, those in fetched.items()},
-            told,
-        )
-
-    def _sort(self, source: _Source, raw: Sequence[ConsumerRecord]) -> Sorted:
-        came = Came(
-            np.array([record.timestamp for record in raw], dtype=np.int64),
-            np.array([record.partition for record in raw], dtype=np.int64),
-            np.array([record.offset for record in raw], dtype=np.int64),
-        )
-        read = source.reader.read([record.value for record in raw], came.received_ms)
-        return self._inflow.sort(read, came, source.feed)
-
-    def _letters(
-        self, raw: Sequence[ConsumerRecord], refusals: Sequence[Refusal]
-    ) -> Iterator[Record]:
-        for refusal in refusals:
-            if refusal.aloud:
-                yield letter_of(self._topics, raw[refusal.message], refusal)
+        begins: dict[TopicPartition, int] = {}
+        for many in fetched:
+            begins.setdefault(many.place, many.offsets[0])
+        ends = {many.place: many.next_offset for many in fetched}
+        return _Round(asyncio.ensure_future(written), begins, ends, told)
 
     # --- writing down how far
 
@@ -267,25 +258,31 @@ class Drain(ConsumerRebalanceListener):
         """Begin where the group has written down."""
 
 
-def letter_of(topics: Topics, raw: ConsumerRecord, refusal: Refusal) -> Record:
-    """Make the dead letter of a raw record; its id is that of the record, whoever writes it."""
-    cause = Cause(raw.topic, raw.partition, raw.offset)
-    bad = refusal.bad
-    value = dead_letter(
-        cause, bad.index, bad.reason, bad.detail, digest_of(raw.value), raw.timestamp
+def _came(raw: Sequence[ManyRecords]) -> Came:
+    return Came(
+        np.array([ms for many in raw for ms in many.timestamps], dtype=np.int64),
+        np.repeat([many.place.partition for many in raw], [len(many) for many in raw]),
+        np.array([offset for many in raw for offset in many.offsets], dtype=np.int64),
     )
+
+
+def letter_of(
+    topics: Topics, topic: str, came: Came, value: bytes | None, refusal: Refusal
+) -> Record:
+    """Make the dead letter of a raw record; its id is that of the record, whoever writes it."""
+    place = came.place(refusal.message)
+    assert place is not None, "a raw record lies in a topic"
+    cause, at_ms = Cause(topic, *place), came.received_ms[refusal.message].item()
+    bad = refusal.bad
+    letter = dead_letter(cause, bad.index, bad.reason, bad.detail, digest_of(value), at_ms)
     name = topics.dead_letters.name
     head = cloudevents.headers(
         dead_letter_id(cause, bad.index),
         cloudevents.source_of("-", name),
         cloudevents.type_of("dead_letter"),
-        raw.timestamp,
+        at_ms,
     )
-    return Record(topics.dead_letters, raw.topic, orjson.dumps(value), head)
-
-
-def _count(fetched: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> int:
-    return sum(map(len, fetched.values()))
+    return Record(topics.dead_letters, topic, orjson.dumps(letter), head)
 
 
 def _told_of(task: "asyncio.Task[None]") -> None:
