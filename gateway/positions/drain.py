@@ -50,7 +50,7 @@ COMMIT_EVERY_S: Final = 0.5
 """How often it is written down how far was read: so much comes again after a death."""
 
 FETCH_BYTES_MAX: Final = 1024 * 1024
-"""Bytes of a partition in one fetch, some 1,500 raw records: of all of them, what stays in a cache."""
+"""Bytes of a partition in one fetch, some 1,500 raw records; more is copied more slowly."""
 
 BATCH_BYTES: Final = 900 * 1024
 """Packed records of a partition in one request: below what a topic takes."""

@@ -39,9 +39,7 @@ class Fleet:
         self.owners.take_view(member_id.encode(), json.dumps(value).encode())
 
 
-def entry_of(
-    member_id: str, *device_ids: str, area_id: str = "a", **more: Any
-) -> dict[str, Any]:
+def entry_of(member_id: str, *device_ids: str, area_id: str = "a", **more: Any) -> dict[str, Any]:
     """A roster entry, on duty round the clock."""
     days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     always = [{"days": days, "start": "00:00", "end": "00:00", "timezone": "UTC"}]
