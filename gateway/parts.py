@@ -9,9 +9,10 @@ from typing import Self
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.known import Known
+from xiaohe.gateway.positions.door_intake import DoorIntake
 from xiaohe.gateway.positions.drain import Drain
 from xiaohe.gateway.positions.inflow import Inflow
-from xiaohe.gateway.positions.intake import Intake, NoIntake
+from xiaohe.gateway.positions.intake import Intake
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.topics import Topics
 from xiaohe.wire.cluster_access import Cluster
@@ -30,7 +31,7 @@ class Parts:
     known: Known
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
-    intake: Intake = field(default_factory=NoIntake)
+    intake: Intake = field(init=False)
     publisher: Publisher = field(init=False)
     inflow: Inflow = field(init=False)
     drain: Drain = field(init=False)
@@ -41,6 +42,7 @@ class Parts:
         self.publisher = Publisher(self.cluster)
         self.inflow = Inflow(self.known.owners)
         self.drain = Drain(self.cluster, self.topics, self.inflow)
+        self.intake = DoorIntake(self.inflow, self.publisher, self.topics, self.now_ms, {})
 
     async def __aenter__(self) -> Self:
         """Connect; return when the roster and who has which device have been read whole."""

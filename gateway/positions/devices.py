@@ -177,9 +177,14 @@ class Devices:
         self._partition[rows] = partitions
         self._offset[rows] = offsets
 
-    def forget_latest(self) -> None:
-        """Take the same fixes again: what was noted last may not have been written."""
-        self._fix_ms[:] = NEVER_MS
+    def forget_latest(self, device_ids: Sequence[str] | None = None) -> None:
+        """Take the same fixes again, of these devices or of all: what was noted last may not have
+        been written."""
+        if device_ids is None:
+            self._fix_ms[:] = NEVER_MS
+            return
+        known = [self._rows[each] for each in device_ids if each in self._rows]
+        self._fix_ms[known] = NEVER_MS
 
     def last_place(self, device_id: str) -> tuple[float, float] | None:
         """Give where a device was last (lon, lat)."""

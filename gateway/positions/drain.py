@@ -22,9 +22,9 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from xiaohe.dispatch.inputs import Cause
-from xiaohe.gateway.positions.formats import SourceReader, reader_of
 from xiaohe.gateway.positions.inflow import Came, Feed, Inflow, Refusal
 from xiaohe.gateway.positions.many_consumer import ManyConsumer, ManyRecords
+from xiaohe.gateway.positions.source_formats import SourceReader, reader_of
 from xiaohe.gateway.publisher import NotPublished, Publisher, Record, Written
 from xiaohe.topics import Topics
 from xiaohe.wire import cloudevents
@@ -51,6 +51,9 @@ COMMIT_EVERY_S: Final = 0.5
 
 FETCH_BYTES_MAX: Final = 1024 * 1024
 """Bytes of a partition in one fetch, some 1,500 raw records; more is copied more slowly."""
+
+SESSION_MS: Final = 6_000
+"""A gateway that is not heard of for so long has died: another takes its partitions."""
 
 BATCH_BYTES: Final = 900 * 1024
 """Packed records of a partition in one request: below what a topic takes."""
@@ -118,6 +121,7 @@ class Drain(ConsumerRebalanceListener):
             group_id=f"{self._topics.positions.name}-from-raw",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            session_timeout_ms=SESSION_MS,
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
         )
         self._consumer.subscribe(list(self._sources), listener=self)

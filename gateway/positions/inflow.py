@@ -106,8 +106,10 @@ class Inflow:
         self.refused: deque[RefusedMessage] = deque(maxlen=REFUSED_KEPT)
         self.counts: dict[str, Counter[str]] = {}
 
-    def sort(self, read: ReadMessages, came: Came, feed: Feed) -> Sorted:
-        """Sort what many messages said."""
+    def sort(
+        self, read: ReadMessages, came: Came, feed: Feed, only_area: str | None = None
+    ) -> Sorted:
+        """Sort what many messages said; ``only_area`` is the one that they may speak for."""
         counts = self.counts.setdefault(feed.name, Counter())
         counts["no_fix"] += len(read.no_fixes)
         refusals = [Refusal(at, bad) for at, bad in read.bad]
@@ -124,6 +126,14 @@ class Inflow:
             kept = [at for at, owner in enumerate(owners) if owner is not None]
             fixes = fixes.only(kept)
             owners = [owner for owner in owners if owner is not None]
+        if only_area is not None and any(o and o.area_id != only_area for o in owners):
+            detail = "the member belongs to another area than you speak for"
+            elsewhere = [at for at, o in enumerate(owners) if o and o.area_id != only_area]
+            refusals += [
+                Refusal(fixes.places[at], BadInput(Reason.WRONG_AREA, detail)) for at in elsewhere
+            ]
+            kept = [at for at in range(len(owners)) if at not in set(elsewhere)]
+            fixes, owners = fixes.only(kept), [owners[at] for at in kept]
         packed = self._packed(fixes, owners, came, feed, counts)  # type: ignore[arg-type]  # no None
         return self._sorted(counts, packed, refusals, came, feed)
 
@@ -236,9 +246,12 @@ class Inflow:
             )
         return Sorted(packed, refusals)
 
-    def not_written(self, told: Sequence[str]) -> None:
-        """Take the same messages again as if they had not come: they may not have been written."""
-        self.devices.forget_latest()
+    def not_written(self, told: Sequence[str], device_ids: Sequence[str] | None = None) -> None:
+        """Take the same messages again as if they had not come: they may not have been written.
+
+        Of these devices, or of all.
+        """
+        self.devices.forget_latest(device_ids)
         for device_id in told:
             self.unknown.tell_again(device_id)
 

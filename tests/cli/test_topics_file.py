@@ -57,7 +57,7 @@ def test_inputs_are_stamped_by_the_broker(file: Topics):
     """Windows count from receipt, and the decision log has the broker's time, too."""
     stamped = {topic.id for topic in file if topic.received_time}
     assert stamped == {
-        *(topic.id for topic in file if topic.kind == "input"),
+        *(topic.id for topic in file if topic.kind in ("input", "source")),
         "decisions",
         "wakeups",
     }

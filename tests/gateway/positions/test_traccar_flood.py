@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.gateway.fleet import NOON_MS, forwarded
-from xiaohe.gateway.positions import formats
-from xiaohe.gateway.positions.formats import SourceReader, reader_of
+from xiaohe.gateway.positions import source_formats
 from xiaohe.gateway.positions.raw_columns import ReadMessages
+from xiaohe.gateway.positions.source_formats import SourceReader, reader_of
 from xiaohe.gateway.positions.traccar_flood import read_usual
 from xiaohe.topics import SourceEntry
 
@@ -85,7 +85,7 @@ def test_both_ways_read_the_same(datum: str, monkeypatch: pytest.MonkeyPatch) ->
     received_ms = np.full(len(values), NOON_MS, dtype=np.int64)
 
     quick = told(reader(datum).read(values, received_ms))
-    monkeypatch.setattr(formats, "_FLOODS", {})
+    monkeypatch.setattr(source_formats, "_FLOODS", {})
     one_by_one = told(reader(datum).read(values, received_ms))
 
     assert quick == one_by_one
