@@ -8,6 +8,7 @@ from aiokafka import ConsumerRecord
 
 from xiaohe.dispatch.policy import Policy
 from xiaohe.dispatch.roster import Roster
+from xiaohe.gateway.positions.owners import Owners
 from xiaohe.geo.roads import RoadPiece
 from xiaohe.wire.bad_input import BadInput
 from xiaohe.wire.codec import Gone, decode_roster
@@ -17,15 +18,21 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Known:
-    """Policy, roads and roster as they now are; ``roster`` follows its topic."""
+    """Policy, roads and roster as they now are; ``roster`` follows its topic.
+
+    ``roster_changes`` counts its records, so that what was made of it can be made anew.
+    """
 
     policy: Policy
     pieces: Sequence[RoadPiece]
     roster: Roster = field(default_factory=Roster)
+    roster_changes: int = 0
+    owners: Owners = field(init=False)
     _areas_of_roads: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Take note of which areas the roads have."""
+        self.owners = Owners(self.roster, lambda: self.roster_changes)
         self._areas_of_roads = frozenset(p.area_id for p in self.pieces if p.area_id)
 
     def has_area(self, area_id: str) -> bool:
@@ -51,3 +58,8 @@ class Known:
             self.roster.remove(entry.member_id)
         else:
             self.roster.put(entry, record.timestamp)
+        self.roster_changes += 1
+
+    def take_member_record(self, record: ConsumerRecord) -> None:
+        """Take one record of the ``members`` view: who took which device for the shift."""
+        self.owners.take_view(record.key, record.value)

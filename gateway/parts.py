@@ -17,7 +17,10 @@ from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.positions.asking import Asking
-from xiaohe.gateway.positions.intake import Intake, NoIntake
+from xiaohe.gateway.positions.door_intake import DoorIntake
+from xiaohe.gateway.positions.drain import Drain
+from xiaohe.gateway.positions.inflow import Inflow
+from xiaohe.gateway.positions.intake import Intake
 from xiaohe.gateway.publisher import Publisher
 from xiaohe.gateway.settings import DoorsSettings
 from xiaohe.geo.address_points import AddressPoint
@@ -46,18 +49,23 @@ class Parts:
     addresses: Sequence[AddressPoint] = ()
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)
-    intake: Intake = field(default_factory=NoIntake)
     asking: Asking = field(default_factory=Asking)
     publisher: Publisher = field(init=False)
     feed: EventFeed = field(init=False)
     keeper: Keeper | None = field(init=False, default=None)
     abroad: Abroad | None = field(init=False, default=None)
+    intake: Intake = field(init=False)
+    inflow: Inflow = field(init=False)
+    drain: Drain = field(init=False)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     def __post_init__(self) -> None:
         """Make the parts that need others."""
         self.publisher = Publisher(self.cluster)
         self.feed = EventFeed(self.cluster, self.topics)
+        self.inflow = Inflow(self.known.owners)
+        self.drain = Drain(self.cluster, self.topics, self.inflow)
+        self.intake = DoorIntake(self.inflow, self.publisher, self.topics, self.now_ms, {})
         if self.secret is not None:
             self.keeper = self._keeper(self.secret)
             self.access = self.keeper
@@ -80,11 +88,13 @@ class Parts:
             for topic, take in (
                 (self.topics.roster, self.known.take_roster_record),
                 (self.topics.incidents, self.incidents.take_record),
+                (self.topics.members, self.known.take_member_record),
             ):
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
             if self.keeper is not None:
                 await starting.enter_async_context(self.keeper)
             await starting.enter_async_context(self.feed)
+            await starting.enter_async_context(self.drain)
             self._running = starting.pop_all()
         return self
 

@@ -1,12 +1,13 @@
 """What the gateway writes on Kafka, and the wait for it: nobody is told "taken" before it is."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 from msgspec import Struct
 
 from xiaohe.gateway.access.principal import Permit
@@ -23,6 +24,9 @@ REQUEST_TIMEOUT_MS: Final = 4_000
 
 OWN_TOPICS: Final = frozenset({"access", "audit"})
 """Topics that the gateway writes for itself, without anybody's permit."""
+
+BATCH_BYTES: Final = 16 * 1024
+"""Records of one partition that wait for the same request may come to so much."""
 
 
 class NotPublished(Exception):
@@ -65,10 +69,11 @@ class Publisher:
     ``witness`` is told of every change by hand, before whoever made it is.
     """
 
-    def __init__(self, cluster: Cluster, witness: Witness | None = None) -> None:
+    def __init__(self, cluster: Cluster, batch_bytes: int = BATCH_BYTES) -> None:
         self._cluster = cluster
+        self._batch_bytes = batch_bytes
         self._producer: AIOKafkaProducer | None = None
-        self.witness = witness
+        self.witness: Witness | None = None
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -77,6 +82,7 @@ class Publisher:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
+            max_batch_size=self._batch_bytes,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         await self._producer.start()
@@ -123,23 +129,46 @@ class Publisher:
         return await self._write(records)
 
     async def _write(self, records: Iterable[Record]) -> list[Written]:
-        producer = self._producer
-        assert producer is not None, "use `async with`"
+        return await (await self.relay(records))
+
+    async def relay(self, records: Iterable[Record]) -> Awaitable[list[Written]]:
+        """Send records for nobody in particular; give what waits for their acknowledgement.
+
+        For what the gateway says itself (a dead letter), and for what already lies in a topic and
+        is only given another form: the broker has let its writer in. Returns when the records are
+        under way; both this and what it gives raise NotPublished.
+        """
         try:
             async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
-                sent = [
-                    await producer.send(
-                        record.topic.name,
-                        key=record.key.encode(),
-                        value=record.value,
-                        headers=list(record.headers),
-                        partition=partition_of(record.key.encode(), record.topic.partitions),
-                    )
-                    for record in records
-                ]
+                sent = [await self._send(record) for record in records]
+        except (KafkaError, TimeoutError) as failed:
+            raise _not_published() from failed
+        return self._acknowledged(sent)
+
+    async def _send(self, record: Record) -> "asyncio.Future[RecordMetadata]":
+        producer = self._producer
+        assert producer is not None, "use `async with`"
+        key = record.key.encode()
+        return await producer.send(
+            record.topic.name,
+            key=key,
+            value=record.value,
+            headers=list(record.headers),
+            partition=partition_of(key, record.topic.partitions),
+        )
+
+    async def _acknowledged(
+        self, sent: "Sequence[asyncio.Future[RecordMetadata]]"
+    ) -> list[Written]:
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
                 written = await asyncio.gather(*sent)
         except (KafkaError, TimeoutError) as failed:
-            raise NotPublished(
-                "the broker did not acknowledge in time: send the same again, with the same ids"
-            ) from failed
+            raise _not_published() from failed
         return [Written(w.topic, w.partition, w.offset, w.timestamp) for w in written]
+
+
+def _not_published() -> NotPublished:
+    return NotPublished(
+        "the broker did not acknowledge in time: send the same again, with the same ids"
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import ssl
@@ -12,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from xiaohe.gateway.app import build_gateway
 from xiaohe.gateway.guard import Connections, GuardedProtocol
@@ -32,6 +34,10 @@ closed by the system, so that it holds nothing of ours."""
 
 HEAD_BYTES_MAX = 32 * 1024
 """A request's head may be so long."""
+
+
+GC_ALLOCATIONS = 20_000
+"""New containers before the youngest of them are looked through: some rounds of raw positions."""
 
 
 class AddressTaken(Exception):
@@ -148,7 +154,10 @@ def run_gateway(
 ) -> None:
     """Serve until SIGTERM or SIGINT. ``parts`` is called inside the event loop."""
     protection.check(address_of(listener))
-    asyncio.run(_serve(listener, parts, on_ready, protection))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS)
+    uvloop.run(_serve(listener, parts, on_ready, protection))
 
 
 async def _serve(

@@ -61,7 +61,10 @@ class MemberViews:
     def touch_all(self, decision: Decision) -> None:
         """Look at whoever a decision concerns."""
         for fact in decision.facts:
-            if isinstance(fact, f.DutyDeclared | f.BreakDeclared):
+            if isinstance(fact, f.DutyDeclared):
+                # Whose a device is now is not to wait behind a fleet that only moves.
+                self._touched = {fact.member_id: None} | self._touched
+            elif isinstance(fact, f.BreakDeclared):
                 self.touch(fact.member_id)
             elif member_id := getattr(fact, "member_id", None):
                 self.touch(member_id)
@@ -121,7 +124,8 @@ class MemberViews:
         age_s = None if track is None else max(0.0, (now_ms - track.fix_ms) / 1000)
         trust = _trust(world, member_id, age_s)
         place = None if track is None else (track.lon, track.lat)
-        says = (doing, trust, place)
+        devices, until_ms = _taken(state, member_id, now_ms)
+        says = ((doing, devices, until_ms), trust, place)
         last, last_ms = self._published.get(member_id, (None, 0))
         if says == last:
             return None
@@ -140,6 +144,8 @@ class MemberViews:
             "position": None if place is None else {"lon": place[0], "lat": place[1]},
             "fix_age_s": None if age_s is None else round(age_s, 1),
             "trust": trust,
+            "device_ids": devices,
+            "device_ids_until": None if until_ms is None else rfc3339(until_ms),
             "at": rfc3339(now_ms),
             "epoch": epoch,
         }
@@ -201,6 +207,14 @@ def _doing(state: AreaState, world: World, member_id: str, now_ms: int) -> str:
     if not is_on_duty(state, world, member_id, now_ms):
         return "off_duty"
     return "on_break" if is_on_break(state, member_id, now_ms) else "available"
+
+
+def _taken(state: AreaState, member_id: str, now_ms: int) -> tuple[tuple[str, ...], int | None]:
+    """Give the devices that a member took for the shift, and when it ends, if that is known."""
+    word = state.duty.get(member_id)
+    if word is None or not word.device_ids or (word.until_ms or now_ms + 1) <= now_ms:
+        return (), None
+    return word.device_ids, word.until_ms
 
 
 def _trust(world: World, member_id: str, age_s: float | None) -> str:

@@ -57,7 +57,7 @@ def test_inputs_are_stamped_by_the_broker(file: Topics):
     """Windows count from receipt; the log, the audit and who may come in have its time, too."""
     stamped = {topic.id for topic in file if topic.received_time}
     assert stamped == {
-        *(topic.id for topic in file if topic.kind == "input"),
+        *(topic.id for topic in file if topic.kind in ("input", "source")),
         "decisions",
         "wakeups",
         "access",

@@ -169,8 +169,8 @@ async def test_sources_become_topics(broker: Broker, topics_prefix: str, tmp_pat
 
     applied = await apply(broker.bootstrap_servers, topics)
 
-    assert f"{topics_prefix}raw.traccar" in {each.topic for each in applied.done}
-    assert topics.sources["traccar"].retention_ms == 86_400_000
+    assert f"{topics_prefix}raw.trackers" in {each.topic for each in applied.done}
+    assert topics.sources["trackers"].retention_ms == 86_400_000
     assert await diff(broker.bootstrap_servers, topics) == ()
 
 
@@ -184,12 +184,12 @@ async def _while_the_controller_tells_the_broker() -> AsyncIterator[None]:
 
 def _with_source(folder: Path) -> Path:
     source = (
-        "sources:\n  traccar: {name: raw.traccar, what: a feed, partitions: 2, retention: 1 d, "
+        "sources:\n  trackers: {name: raw.trackers, what: a feed, partitions: 2, retention: 1 d, "
         "format: traccar, datum: wgs84, timezone: UTC, trust: 0.9}\n"
     )
     file = folder / "topics.yaml"
     text = TOPICS_FILE.read_text(encoding="utf-8")
-    file.write_text(text.replace("sources: {}", source), encoding="utf-8")
+    file.write_text(text.partition("\nsources:\n")[0] + "\n" + source, encoding="utf-8")
     return file
 
 

@@ -444,6 +444,8 @@ def test_members_are_shown_with_state_force_road_fix_age_and_trust() -> None:
         "position": here.place("b"),
         "fix_age_s": 0.0,
         "trust": "live",
+        "device_ids": [],
+        "device_ids_until": None,
         "at": "",
         "epoch": 7,
     }
@@ -473,6 +475,18 @@ def test_a_members_state_follows_what_they_say(action: str, state: str) -> None:
         v["member_id"]: v["state"] for v in values(here.engine.tick(here.now_ms, 7), "members")
     }
     assert shown["m1"] == state
+
+
+def test_a_device_taken_for_the_shift_is_shown_until_it_ends() -> None:
+    """In the view of who took it: the gateway sends its positions to them, and to nobody after."""
+    here = station()
+    here.says("m1", "on_duty", device_ids=["radio-7"])
+    shown = {v["member_id"]: v for v in values(here.engine.tick(here.now_ms, 7), "members")}
+    assert (shown["m1"]["device_ids"], shown["m2"]["device_ids"]) == (["radio-7"], [])
+    here.says("m1", "off_duty")
+    (view,) = (v for v in values(here.engine.tick(here.now_ms, 7), "members")
+               if v["member_id"] == "m1")  # fmt: skip
+    assert (view["device_ids"], view["device_ids_until"]) == ([], None)
 
 
 def test_a_position_ages_until_it_is_the_post_or_nothing() -> None:
