@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import structlog
 from tests.streams.station import NOON_MS, Station, member
 from xiaohe.dispatch import inputs
 from xiaohe.dispatch.times import rfc3339
-from xiaohe.topics import load_topics
+from xiaohe.topics import Topic, load_topics
 from xiaohe.wire.fault_text import told
 from xiaohe.wire.personal import personal_fields
 
@@ -135,3 +136,23 @@ def test_the_parts_log_faults_without_what_was_sent() -> None:
 def test_logging_itself_is_left_as_it_was() -> None:
     """The tests' own process keeps Python's tracebacks."""
     assert logging.getLogRecordFactory() is logging.LogRecord
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "personal-data.md").read_text(encoding="utf-8")
+
+
+def kept(topic: Topic) -> str:
+    """How long, in words."""
+    if topic.compacted:
+        return "the last of each key, until that is null"
+    if topic.retention_ms < 0:
+        return "for ever"
+    hours = topic.retention_ms // 3_600_000
+    return f"{hours // 24} d" if hours % 24 == 0 else f"{hours} h"
+
+
+def test_the_page_has_every_topic_with_what_is_personal_in_it() -> None:
+    """The table is what topics.yaml says."""
+    for topic in load_topics():
+        fields = ", ".join(f"`{name}`" for name in topic.personal) or "nothing"
+        assert f"| `{topic.name}` | {fields} | {kept(topic)} |" in PAGE

@@ -114,5 +114,6 @@ MESSAGES: Final[tuple[Message, ...]] = (
     _out("members", outputs.MemberView, "member"),
     *_events("area_events", outputs.AREA_EVENTS),
     _out("dead_letters", outputs.DeadLetter, "dead_letter"),
+    _out("redactions", outputs.Redaction, "redaction"),
 )
 """All of them. ``matter-events`` and ``matters`` have none yet: nothing is written there."""

@@ -168,6 +168,23 @@ class DeadLetter(_Output, frozen=True, kw_only=True):
     at: Time
 
 
+class Redaction(_Output, frozen=True, kw_only=True):
+    """That what is kept of an alert's personal ``fields``, by whoever keeps it, is to be erased.
+
+    ``incident_id`` is the incident that the alert opened, where it opened one. ``gone_by`` is when
+    the alert itself has left its topic at the latest. Who asked is in ``by``; who is forgotten is
+    nowhere.
+    """
+
+    alert_id: str
+    area_id: str
+    incident_id: str
+    fields: tuple[str, ...]
+    gone_by: Time
+    by: str
+    at: Time
+
+
 class RosterChanged(Struct, frozen=True, kw_only=True, tag_field="type", tag="roster.changed"):
     """A member was taken on, changed, or left."""
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": ("xiaohe.commands.verify:verify", "The account of what came in, from the topics."),
     "replay": ("xiaohe.commands.replay:replay", "The log folded and decided again, compared."),
     "asyncapi": ("xiaohe.commands.asyncapi:asyncapi", "Every message of Kafka, as a document."),
+    "forget": ("xiaohe.commands.forget:forget", "A caller's data, erased wherever it is kept."),
     "explain": ("xiaohe.commands.explain:explain", "Why an order was given, and to whom not."),
 }
 """Each command's function and what it does, in a line."""
@@ -160,6 +161,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
     from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
+    from xiaohe.forget import ForgetError  # noqa: PLC0415 - the same
     from xiaohe.gateway.alerts.feed_file import FeedFileError  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
@@ -188,6 +190,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         FeedFileError,
         FileUnreadable,
         FileUnwritable,
+        ForgetError,
         LocalCaError,
         OSError,
         PolicyError,

@@ -151,6 +151,7 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
     members: Topic
     area_events: Topic
     dead_letters: Topic
+    redactions: Topic
     access: Topic
     audit: Topic
     decisions: Topic
