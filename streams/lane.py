@@ -137,7 +137,7 @@ class _Batch(Struct):
     items: list[Item]
     values: list[bytes]
     publications: list[Publication]
-    basis: bytes | None
+    basis: bytes | None = None
 
 
 class Lane:
