@@ -5,6 +5,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from xiaohe.topics import Topics
+from xiaohe.wire.murmur2 import partition_of
+
 Point = tuple[float, float]
 
 
@@ -17,6 +20,17 @@ def road_points(roads: Path) -> list[Point]:
         if not str(feature["properties"].get("highway", "")).startswith(("motorway", "trunk"))
         for point in feature["geometry"]["coordinates"]
     ]
+
+
+def area_of_each(topics: Topics) -> dict[int, str]:
+    """Give an area for each partition."""
+    found: dict[int, str] = {}
+    n = 0
+    while len(found) < topics.area_partitions:
+        area_id = f"bench-{n}"
+        found.setdefault(partition_of(area_id.encode(), topics.area_partitions), area_id)
+        n += 1
+    return found
 
 
 def roster(area_id: str, members: int, points: list[Point], chance: random.Random) -> list[Any]:

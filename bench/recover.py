@@ -25,7 +25,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from xiaohe.bench.load import quantile
-from xiaohe.bench.places import Point, road_points, roster
+from xiaohe.bench.places import Point, area_of_each, road_points, roster
 from xiaohe.broker import Broker
 from xiaohe.cluster import apply
 from xiaohe.dispatch.times import rfc3339
@@ -34,7 +34,6 @@ from xiaohe.places import ROADS
 from xiaohe.roster_file import publish
 from xiaohe.topics import Topics, load_topics
 from xiaohe.wire.cluster_access import client_options
-from xiaohe.wire.murmur2 import partition_of
 
 STILL: Final = 86_400
 """Seconds of every window: nothing falls due while it is measured, and all incidents stay open."""
@@ -108,7 +107,7 @@ class _Bench:
         self._folder = folder
         self._servers = servers
         self._topics = load_topics()
-        self._areas = _areas(self._topics)
+        self._areas = area_of_each(self._topics)
         self._points = road_points(ROADS)
         self._workers: dict[int, Part] = {}
         self._owned: dict[int, tuple[frozenset[int], Mapping[str, int], float]] = {}
@@ -298,17 +297,6 @@ async def _client(servers: str, topics: Topics, points: Sequence[Point]) -> Asyn
         await asyncio.gather(reading, return_exceptions=True)
         await producer.stop()
         await consumer.stop()
-
-
-def _areas(topics: Topics) -> dict[int, str]:
-    """Give an area for each partition."""
-    found: dict[int, str] = {}
-    n = 0
-    while len(found) < topics.area_partitions:
-        area_id = f"recover-{n}"
-        found.setdefault(partition_of(area_id.encode(), topics.area_partitions), area_id)
-        n += 1
-    return found
 
 
 def _policy(areas: Mapping[int, str]) -> str:

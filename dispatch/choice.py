@@ -97,17 +97,18 @@ def chosen(
     option: Option,
     *,
     together: tuple[str, ...] = (),
+    given: frozenset[str] = frozenset(),
     instead_of: str | None = None,
 ) -> Chosen:
     """Write the order for one of the ranking's options.
 
-    ``together`` names incidents that were decided jointly with this one, ``instead_of`` an order
-    that this one is to replace.
+    ``together`` names incidents that were decided jointly with this one, ``given`` the members who
+    have an order by that joint choice, ``instead_of`` an order that this one is to replace.
     """
     site = ranking.site
     assert site is not None, "where there is an option there is a way to somewhere"
     travel_field = world.roads.travel_field(site, ranking.modes, ranking.closed_roads)
-    told = _told(ranking, option)
+    told = [_as_given(seen, given - {option.member_id}) for seen in _told(ranking, option)]
     rules = {each.member_id: each.rule for each in ranking.options}
     candidates = tuple(
         [_candidate(seen, rules.get(seen.member_id), ranking.at_ms) for seen in told]
@@ -163,6 +164,13 @@ def _as_owner(seen: LookedAt, ranking: Ranking, option: Option) -> LookedAt:
     if late and seen.member_id in ranking.owners and seen.member_id != option.member_id:
         return seen._replace(excluded=seen.excluded or Excluded.TOO_FAR)
     return seen
+
+
+def _as_given(seen: LookedAt, given: frozenset[str]) -> LookedAt:
+    """Say of who goes elsewhere by the same joint choice that they could not go here as well."""
+    if seen.member_id not in given:
+        return seen
+    return seen._replace(excluded=seen.excluded or Excluded.SENT_JOINTLY)
 
 
 def _left_out(ranking: Ranking, told: list[LookedAt]) -> dict[str, int]:

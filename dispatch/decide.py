@@ -55,7 +55,8 @@ class Refusal(Struct, frozen=True):
 class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one input led to. ``roster``, ``policy`` and ``roads`` name what was read.
 
-    ``deadline`` and ``due_ms`` say which deadline a wake-up was for.
+    ``deadline`` and ``due_ms`` say which deadline a wake-up was for, ``set_ms`` when that was set
+    where it was due before that.
     """
 
     area_id: str
@@ -64,6 +65,7 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     action_id: str | None = None
     deadline: str | None = None
     due_ms: int | None = None
+    set_ms: int | None = None
     facts: tuple[f.Fact, ...] = ()
     refusal: Refusal | None = None
     roster: str = ""
@@ -229,9 +231,17 @@ def _decision(
         action_id=_action_id(received),
         deadline=body.deadline if isinstance(body, WakeUp) else None,
         due_ms=body.due_ms if isinstance(body, WakeUp) else None,
+        set_ms=_set_late_ms(state, body) if isinstance(body, WakeUp) else None,
         facts=facts,
         refusal=refusal,
         roster=world.roster.version,
         policy=world.policy.version,
         roads=world.roads.version,
     )
+
+
+def _set_late_ms(state: AreaState, wake_up: WakeUp) -> int | None:
+    incident = state.incidents.get(wake_up.incident_id)
+    if incident is None or incident.due_ms(wake_up.deadline) != wake_up.due_ms:
+        return None
+    return incident.set_late_ms(wake_up.deadline)

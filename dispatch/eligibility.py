@@ -16,6 +16,7 @@ class Excluded(StrEnum):
 
     OFF_DUTY = "off_duty"
     BUSY = "busy"
+    SENT_JOINTLY = "sent_jointly"
     ON_BREAK = "on_break"
     TRIED = "tried"
     STALE_FIX = "stale_fix"

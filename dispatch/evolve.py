@@ -77,7 +77,7 @@ def evolve(state: AreaState, fact: f.Fact, stamp: Stamp) -> AreaState:
                 _remember(state, fact, fact.received_ms), _opened(state.area_id, fact)
             )
         case f.DeadlineSet() | f.OfferAged() | f.AidRequested() | f.IncidentSetAside():
-            return put_incident(state, _noted(state.incidents[fact.incident_id], fact))
+            return put_incident(state, _noted(state.incidents[fact.incident_id], fact, stamp))
         case f.AlertAttached():
             state = _remember(state, fact, stamp.received_ms)
             return put_incident(state, _next(state, fact, stamp))
@@ -86,12 +86,18 @@ def evolve(state: AreaState, fact: f.Fact, stamp: Stamp) -> AreaState:
 
 
 def _noted(
-    incident: Incident, fact: f.DeadlineSet | f.OfferAged | f.AidRequested | f.IncidentSetAside
+    incident: Incident,
+    fact: f.DeadlineSet | f.OfferAged | f.AidRequested | f.IncidentSetAside,
+    stamp: Stamp,
 ) -> Incident:
     """Fold what nobody outside is told of an incident."""
     match fact:
         case f.DeadlineSet():
-            return _with_deadline(incident, fact.deadline, fact.due_ms)
+            if fact.due_ms is None:
+                return _without_deadline(incident, fact.deadline)
+            # By receipt: of an alert that was decided late its windows are late as well.
+            set_ms = stamp.received_ms if fact.due_ms < stamp.received_ms else None
+            return _with_deadline(incident, Deadline(fact.deadline, fact.due_ms, set_ms=set_ms))
         case f.OfferAged():
             return _revise_order(incident, fact.dispatch_id, asked_on=True)
         case f.AidRequested():
@@ -101,7 +107,7 @@ def _noted(
                 aid_requests=incident.aid_requests + 1,
             )
         case f.IncidentSetAside():
-            return _with_deadline(revise(incident, set_aside=True), RETRY, None)
+            return _without_deadline(revise(incident, set_aside=True), RETRY)
 
 
 def _declared(state: AreaState, fact: f.DutyDeclared) -> AreaState:
@@ -297,11 +303,13 @@ def _by_road(
     return live_by_road
 
 
-def _with_deadline(incident: Incident, name: str, due_ms: int | None) -> Incident:
-    rest = tuple(d for d in incident.deadlines if d.name != name)
-    if due_ms is None:
-        return revise(incident, deadlines=rest)
-    return revise(incident, deadlines=(*rest, Deadline(name, due_ms)))
+def _with_deadline(incident: Incident, deadline: Deadline) -> Incident:
+    rest = _without_deadline(incident, deadline.name).deadlines
+    return revise(incident, deadlines=(*rest, deadline))
+
+
+def _without_deadline(incident: Incident, name: str) -> Incident:
+    return revise(incident, deadlines=tuple(d for d in incident.deadlines if d.name != name))
 
 
 def _opened(area_id: str, fact: f.IncidentOpened) -> Incident:

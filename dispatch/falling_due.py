@@ -57,15 +57,15 @@ def _of_incident(draft: Draft, name: str, incident: Incident, due_ms: int) -> No
     incident_id = incident.incident_id
     match name:
         case _ if name == ACCEPT:
-            write_missed(draft, incident_id, name, due_ms)
+            write_missed(draft, incident_id, name, due_ms, incident.set_late_ms(name))
             notify_command(draft, incident_id, "acceptance_overdue")
             require_backup(draft, incident_id, "acceptance_overdue")
         case _ if name == ARRIVE:
-            write_missed(draft, incident_id, name, due_ms)
+            write_missed(draft, incident_id, name, due_ms, incident.set_late_ms(name))
             notify_command(draft, incident_id, "arrival_overdue")
             require_backup(draft, incident_id, "arrival_overdue")
         case _ if name == BACKUP:
-            write_missed(draft, incident_id, name, due_ms)
+            write_missed(draft, incident_id, name, due_ms, incident.set_late_ms(name))
             notify_command(draft, incident_id, "backup_overdue")
         case _ if name == LADDER:
             climb(draft, incident_id)

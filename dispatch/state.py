@@ -84,12 +84,15 @@ class Deadline(Struct, frozen=True, gc=False, omit_defaults=True):
     """Something that falls due; the name says what (``deadlines.py``).
 
     ``given_up``: its wake-up failed, and so did setting that aside, so nobody is called for it.
-    Whoever sets the deadline anew has one that counts.
+    Whoever sets the deadline anew has one that counts. ``set_ms`` is when the word was received by
+    which it was set, where it was due before that: a desk makes an old incident more urgent, and
+    a window has passed already.
     """
 
     name: str
     due_ms: int
     given_up: bool = False
+    set_ms: int | None = None
 
 
 class Timeline(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -210,6 +213,10 @@ class Incident(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     def due_ms(self, name: str) -> int | None:
         """Give when the deadline of this name is due, or None where it is not open."""
         return next((d.due_ms for d in self.deadlines if d.name == name), None)
+
+    def set_late_ms(self, name: str) -> int | None:
+        """Give when the deadline of this name was set, where it was due before that."""
+        return next((d.set_ms for d in self.deadlines if d.name == name), None)
 
     def gave_up(self, name: str) -> bool:
         """Tell whether the deadline of this name is one that nobody is called for."""

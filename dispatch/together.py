@@ -347,6 +347,7 @@ def _give(draft: Draft, rows: Sequence[_Row], best: Assignment, changed: Sequenc
         offer = rows[n].offer
         if offer is not None:
             stand_down(draft, rows[n].incident.incident_id, offer, JOINT_CHOICE)
+    given = frozenset(option.member_id for option in best if option is not None)
     by_urgency = sorted(
         changed, key=lambda n: (rows[n].incident.priority, rows[n].incident.received_ms, n)
     )
@@ -355,7 +356,7 @@ def _give(draft: Draft, rows: Sequence[_Row], best: Assignment, changed: Sequenc
         incident_id = row.incident.incident_id
         if option is not None:
             others = tuple(i for i in together if i != incident_id)
-            choice = chosen(draft.world, row.ranking, option, together=others)
+            choice = chosen(draft.world, row.ranking, option, together=others, given=given)
             order(draft, incident_id, "primary", choice)
     for incident_id in dict.fromkeys(rows[n].incident.incident_id for n in by_urgency):
         fill(draft, incident_id)

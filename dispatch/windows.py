@@ -58,17 +58,21 @@ def await_acceptance(draft: Draft, incident_id: str) -> None:
 
 def settle(draft: Draft, incident_id: str, name: str) -> None:
     """Close a window by a word that was received; too late, it was missed."""
-    due_ms = draft.incident(incident_id).due_ms(name)
+    incident = draft.incident(incident_id)
+    due_ms = incident.due_ms(name)
     if due_ms is not None and draft.stamp.received_ms > due_ms:
-        write_missed(draft, incident_id, name, due_ms)
+        write_missed(draft, incident_id, name, due_ms, incident.set_late_ms(name))
     draft.set_deadline(incident_id, name, None)
 
 
-def write_missed(draft: Draft, incident_id: str, name: str, due_ms: int) -> None:
-    """Write that a window passed."""
+def write_missed(
+    draft: Draft, incident_id: str, name: str, due_ms: int, set_ms: int | None
+) -> None:
+    """Write that a window passed; ``set_ms`` is when it was set, where it had passed by then:
+    nobody could have written so before."""
     incident = draft.incident(incident_id)
     assert not _was_missed(incident, name), f"{name} was missed already"
-    late_s = (draft.at_ms - due_ms) / MS_PER_S
+    late_s = (draft.at_ms - (set_ms or due_ms)) / MS_PER_S
     unasked = name == ACCEPT or incident.set_aside
     estimate_s = None if unasked else _soonest_s(draft, incident, name)
     fact = MISSED[name]

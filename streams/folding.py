@@ -1,4 +1,9 @@
-"""Folding the decisions log of one partition: which entries count, and what is still owed."""
+"""Folding the decisions log of one partition: which entries count, and what is still owed.
+
+The rules are at the head of ``decision_log.py``. The account (``audit/decision_log.py``) and the
+judges of simulated runs (``sim/faults/judges/log_reading.py``) read them by code of their own, on
+purpose: what is wrong here is found there.
+"""
 
 from collections import Counter
 
@@ -108,7 +113,7 @@ class Folding:
         _log.info("log_entry_ignored", what=what, partition=self._partition, offset=record.offset)
 
     def _feed_decision(self, entry: Decision, record: LogRecord) -> None:
-        expected = self.seq + len(self._unfinished) + 1
+        expected = (self._unfinished[-1][0].seq if self._unfinished else self.seq) + 1
         if entry.seq < expected or self._damaged_epoch == self.epoch:
             self._ignore(entry, record)
             return

@@ -59,9 +59,12 @@ class Journal:
         self._first_offset = taken_over.snap
         self._counted_at = (0, 0)
 
-    async def decisions(self, values: Sequence[bytes], positions_next: int) -> None:
-        """Write a batch of decisions, which say how far the positions were taken."""
-        await self._append(values)
+    async def decisions(
+        self, values: Sequence[bytes], positions_next: int, basis: bytes | None = None
+    ) -> None:
+        """Write a batch of decisions, which say how far the positions were taken, and before them
+        what they are based on where that is not known; a fold counts the decisions alone."""
+        await self._append(values if basis is None else (basis, *values))
         self.since_snapshot += len(values)
         self.since_bytes += sum(map(len, values))
         self._positions_noted = positions_next

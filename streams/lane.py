@@ -24,6 +24,7 @@ no longer than ALERT_WAITS_MS_MAX for anything that was received before it.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import structlog
@@ -136,6 +137,7 @@ class _Batch(Struct):
     items: list[Item]
     values: list[bytes]
     publications: list[Publication]
+    basis: bytes | None = None
 
 
 class Lane:
@@ -177,6 +179,8 @@ class Lane:
         self._backlog: dict[str, int] | None = dict(taken_over.ends)
         self._barrier = dict(taken_over.ends)
         self._barrier_ms = 0
+        self._past_ms = 0
+        self._ahead: set[int] = set()
         self._basis: Mapping[str, str] = {}
         self._learned = taken_over.learned
         self._calls = Calls()
@@ -321,15 +325,29 @@ class Lane:
     async def _fetch_barrier(self) -> None:
         """Ask for the topics' ends once a wake-up stands that they do not cover yet."""
         wakeup = self._inbox.first_wakeup()
-        if wakeup is None or self._covers(wakeup):
+        if wakeup is None or self._covers(wakeup) or not self._is_past(wakeup):
             return
-        ahead_ms = wakeup.due_ms - wakeup.raw.timestamp_ms
-        if ahead_ms >= 0:  # the broker's clock is behind ours and may still receive «in time»
-            await self._clock.sleep_until(self._clock.now_ms() + ahead_ms + 1)
         late_ms = max(self._inbox.received_ms, wakeup.due_ms + 1)
         self._barrier = dict(await self._io.input_ends(self.partition))
         self._barrier_ms = late_ms
         assert self._covers(wakeup)
+
+    def _is_past(self, wakeup: Item) -> bool:
+        """Whether a deadline is past by the broker's clock, too: where that is behind ours it may
+        still receive something «in time». If not, the lane goes on, and is woken when it is."""
+        ahead_ms = wakeup.due_ms - wakeup.raw.timestamp_ms
+        if ahead_ms < 0 or wakeup.due_ms <= self._past_ms:
+            return True
+        if wakeup.due_ms not in self._ahead:
+            self._ahead.add(wakeup.due_ms)
+            until_ms = self._clock.now_ms() + ahead_ms + 1
+            self._clock.call_at(until_ms, partial(self._now_past, wakeup.due_ms))
+        return False
+
+    def _now_past(self, due_ms: int) -> None:
+        self._ahead.discard(due_ms)
+        self._past_ms = max(self._past_ms, due_ms)
+        self._wake.set()
 
     def _covers(self, wakeup: Item) -> bool:
         """Whether the ends are known of a moment, by the broker's clock, after the deadline."""
@@ -366,25 +384,25 @@ class Lane:
         if self._flow.gate is not None and self._inbox.holds_deciding():
             await self._flow.gate()
         self.clean = False
-        batch = _Batch([], [], [])
-        self._say_basis(batch)
+        batch = _Batch([], [], [], self._new_basis())
         await self._decide_all(batch, arrived)
-        if batch.values:
-            await self._journal.decisions(batch.values, self._next_inputs[POSITIONS])
+        if batch.values or batch.basis is not None:
+            positions_next = self._next_inputs[POSITIONS]
+            await self._journal.decisions(batch.values, positions_next, batch.basis)
         if batch.publications:
             await self._io.publish(batch.publications)
         self.clean = True
         self._acknowledge(batch.items)
         return True
 
-    def _say_basis(self, batch: _Batch) -> None:
-        """Put what the batch is decided on before it, where the log does not say so yet.
+    def _new_basis(self) -> bytes | None:
+        """Give what a batch is decided on, where the log does not say so yet.
 
         Roster and map change between two batches only, or before an input that is tried alone.
         """
         versions = self._core.basis()
         if versions == self._basis:
-            return
+            return None
         entry = Basis(
             epoch=self.epoch,
             snap=self._journal.snap,
@@ -393,8 +411,8 @@ class Lane:
             versions=dict(versions),
             learned=self._learned,
         )
-        batch.values.append(encode(entry))
         self._basis, self._learned = versions, None
+        return encode(entry)
 
     async def _decide_all(self, batch: _Batch, arrived: int) -> None:
         owed_from = self._seq + 1

@@ -118,7 +118,9 @@ def _event(incident: Incident, fact: f.IncidentFact, decision: Decision, by: Nam
     data = wire(fact)
     if decision.due_ms is not None:
         data.setdefault("due_at", rfc3339(decision.due_ms))
-        data.setdefault("late_s", round((decision.at_ms - decision.due_ms) / 1000, 3))
+        # What was set when it had passed already can be no later than that.
+        since_ms = decision.set_ms or decision.due_ms
+        data.setdefault("late_s", round((decision.at_ms - since_ms) / 1000, 3))
     value: dict[str, object] = {
         "event_id": event_id,
         "incident_id": incident.incident_id,

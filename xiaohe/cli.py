@@ -96,6 +96,7 @@ GROUPS = {
             "geo": "A whole choice, beside stores of positions, up to a million members.",
             "matching": "How often a fix is put on the right road, beside plain snapping.",
             "recover": "From a worker's kill -9 until its areas decide again.",
+            "deadlines": "How late steps are with 100,000 incidents open, and refusing 10 MiB.",
             "bursts": "Alerts at once, few members free: on time, beside greedy and the optimum.",
         },
     ),

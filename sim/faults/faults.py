@@ -51,6 +51,10 @@ GAPS: Final = (
 SNAPSHOTS_EVERY: Final = (7, 25, 100, 2_000)
 """Decisions between two snapshots, of which each run draws one."""
 
+PIECES_BYTES: Final = (300, 3_000, 512 * 1024)
+"""Most bytes of a snapshot's piece, of which each run has one: a row, some rows, and all of so
+small a town. Decisions lie between pieces."""
+
 
 @dataclass
 class Plan:
@@ -59,6 +63,7 @@ class Plan:
     Attributes
     ----------
     faults_ms : how long faults are injected, in virtual time.
+    snapshot_records, piece_bytes : decisions between two snapshots, bytes of a piece at most.
     partitions, workers, members : of area topics; at the beginning; per area.
     alerts : how many are sent while there are faults.
     speed : how much faster than the day policy and roads are.
@@ -75,6 +80,7 @@ class Plan:
     members: int
     alerts: int
     snapshot_records: int
+    piece_bytes: int
     rates: dict[Kind, float]
     gaps: tuple[str, ...]
     injected: Counter[Kind] = field(default_factory=Counter)
@@ -106,6 +112,7 @@ def draw_plan(seed: int, chance: Random) -> Plan:
         members=chance.choice((1, 2, 2, 3)),
         alerts=chance.choice((1, 2, 3, 3, 4, 8)),
         snapshot_records=chance.choice(SNAPSHOTS_EVERY),
+        piece_bytes=PIECES_BYTES[seed % len(PIECES_BYTES)],
         rates={kind: chance.choice((0.1, 0.3, 1.0)) for kind in kinds},
         gaps=tuple(chance.sample(GAPS, chance.choice((1, 1, 2, 4)))),
     )

@@ -203,6 +203,11 @@ PLANTS: Final[Mapping[str, Plant]] = {
         knowing.second_receipt_counts,
         Kind.MALFORMED,
     ),
+    "snapshot_of_many_moments": _plant(
+        "a snapshot has each incident as it is when its piece is written",
+        "S7 L2",
+        owning.snapshot_of_many_moments,
+    ),
     "snapshot_without_alerts": _plant(
         "a snapshot does not know which alerts were taken",
         "S1 S7",

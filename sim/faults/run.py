@@ -28,7 +28,7 @@ from xiaohe.sim.faults.log import Peaks
 from xiaohe.sim.faults.loop import TrueClock, VirtualLoop, WorkerClock
 from xiaohe.sim.faults.mishaps import RESTARTS_MS, Mishaps
 from xiaohe.sim.faults.worker import PoisonError, Process, WatchedEngine
-from xiaohe.streams import journal
+from xiaohe.streams import engine, journal
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.memory_log import MemoryTopics
 from xiaohe.streams.ports import INPUTS, POSITIONS, Raw, Step
@@ -383,7 +383,7 @@ class World:
     def play(self) -> Evidence:
         """Run to the end."""
         try:
-            with _snapshots_after(self.plan.snapshot_records):
+            with _snapshots(self.plan.snapshot_records, self.plan.piece_bytes):
                 healed_ms = self.loop.run_until_complete(self._play())
             return self._evidence(healed_ms)
         finally:
@@ -495,14 +495,15 @@ class World:
 
 
 @contextmanager
-def _snapshots_after(decisions: int) -> Iterator[None]:
-    """Have snapshots more often than in the product, so that a small run has some."""
-    kept = journal.SNAPSHOT_RECORDS
-    journal.SNAPSHOT_RECORDS = decisions
+def _snapshots(decisions: int, piece_bytes: int) -> Iterator[None]:
+    """Have snapshots more often than in the product, and in smaller pieces, so that a small run has
+    some, and decisions between their pieces."""
+    kept = journal.SNAPSHOT_RECORDS, engine.SNAPSHOT_PIECE_BYTES_MAX
+    journal.SNAPSHOT_RECORDS, engine.SNAPSHOT_PIECE_BYTES_MAX = decisions, piece_bytes
     try:
         yield
     finally:
-        journal.SNAPSHOT_RECORDS = kept
+        journal.SNAPSHOT_RECORDS, engine.SNAPSHOT_PIECE_BYTES_MAX = kept
 
 
 def _undecided(engine: AreaEngine) -> list[str]:

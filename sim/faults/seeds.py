@@ -78,7 +78,8 @@ def told(plan: Plan) -> str:
     return (
         f"speed {plan.speed}, {plan.faults_ms / 1000:.0f} s, {plan.workers} workers, "
         f"{plan.partitions} partitions, {plan.members} members an area, {plan.alerts} alerts, "
-        f"snapshot every {plan.snapshot_records}, gaps {'/'.join(plan.gaps)}; "
+        f"snapshot every {plan.snapshot_records} in pieces of {plan.piece_bytes} bytes, "
+        f"gaps {'/'.join(plan.gaps)}; "
         f"faults: {faults or 'none'}"
     )
 

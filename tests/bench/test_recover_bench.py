@@ -4,9 +4,9 @@ import random
 
 import orjson
 
+from xiaohe.bench.places import area_of_each
 from xiaohe.bench.recover import (
     RecoverBenchOptions,
-    _areas,
     _Kill,
     _members,
     _policy,
@@ -25,7 +25,7 @@ STAGES = {"fence": 20, "fold": 300, "owed": 10, "positions": 30}
 def test_every_partition_has_one_area_and_its_members():
     """So that each partition of a killed worker is asked whether it decides again."""
     topics = load_topics()
-    areas = _areas(topics)
+    areas = area_of_each(topics)
     assert {partition_of(a.encode(), topics.area_partitions): a for a in areas.values()} == areas
     assert set(areas) == set(range(topics.area_partitions))
     entries = _members(areas, 40, [(120.1, 30.3)], random.Random(1))

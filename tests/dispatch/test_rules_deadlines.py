@@ -3,8 +3,10 @@
 import pytest
 
 from tests.dispatch.town import NOON_MS, Town
+from xiaohe.dispatch import facts as f
 from xiaohe.dispatch.deadlines import RETRY, of_order, split
 from xiaohe.dispatch.inputs import WakeUp
+from xiaohe.dispatch.snapshot import from_rows, rows
 
 
 def wake_up(town: Town, deadline: str, due_ms: int, incident_id: str | None = None) -> WakeUp:
@@ -99,3 +101,36 @@ def test_a_deadline_names_what_and_whose_it_is(name: str, order: str) -> None:
     """`name` or `name:dispatch_id`."""
     whole = of_order(name, order) if order else name
     assert split(whole) == (name, order)
+
+
+def test_a_window_that_is_set_into_the_past_is_late_from_then_on() -> None:
+    """A desk makes an old incident more urgent: nobody could have written before that the window
+    passed; when it was due is told all the same."""
+    town = Town("member at\nm1 b")
+    town.alert("a1", at="a", priority=4)
+    town.member("m1").accepts()
+    town.at("05:06")
+    town.desk("update", fields={"priority": 2})
+    due_ms = town.incident().arrive_by_ms
+    assert town.clock(due_ms) == "03:00"
+    row = town.earliest()
+    assert row is not None
+    assert (row.deadline, row.due_ms) == ("arrive", due_ms)
+    town.jump("05:07")
+    decision = town.wake(row)
+    [overdue] = [x for x in decision.facts if isinstance(x, f.ArrivalOverdue)]
+    assert (overdue.due_ms, overdue.late_s) == (due_ms, 1.0)
+    assert town.clock(decision.set_ms) == "05:06"
+    assert from_rows(rows({"town": town.state})) == {"town": town.state}
+
+
+def test_the_windows_of_an_alert_that_was_decided_late_are_late_from_their_end() -> None:
+    """Nobody but the engine has let them pass."""
+    town = Town("member at\nm1 b")
+    town.jump("04:00")
+    town.alert("a1", at="a", received="00:00")
+    row = town.earliest()
+    assert row is not None
+    assert row.deadline == "accept"
+    [overdue] = [x for x in town.wake(row).facts if isinstance(x, f.AcceptanceOverdue)]
+    assert overdue.late_s == 180.0

@@ -66,6 +66,12 @@ def test_an_offer_just_made_is_given_otherwise_where_both_are_in_time_by_it() ->
     second = town.opened[-1]
     assert town.why("near", second).together == (first,)
     assert town.why("far", first).together == (second,)
+    for member_id, incident_id, other in (("near", second, "far"), ("far", first, "near")):
+        candidates = town.why(member_id, incident_id).candidates
+        assert {c.member_id: c.excluded for c in candidates} == {
+            member_id: None,
+            other: "sent_jointly",
+        }, "who was given the other alert could not have gone to this one as well"
 
 
 def test_an_offer_that_was_taken_back_so_is_no_attempt() -> None:

@@ -10,11 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.streams.toy import POISON, GapCore, GapLog, Gaps, ToyCore, check
+from xiaohe.sim.faults.judges.log_reading import read_log
 from xiaohe.streams import journal
 from xiaohe.streams import lane as lane_module
 from xiaohe.streams.clocks import VirtualClock
 from xiaohe.streams.decision_log import (
     Attempt,
+    Basis,
     Decision,
     Fence,
     Mark,
@@ -362,6 +364,45 @@ async def test_a_recorded_decision_that_is_gone_raises_an_alarm(harness):
     alarms = [log for log in logs if log["event"] == "recorded_decision_missing"]
     assert alarms
     assert alarms[0]["page"]
+
+
+async def test_after_a_hole_the_decisions_of_one_input_count_together(harness):
+    """What follows the first of them is measured against it, not against what lay before the
+    hole."""
+    await harness.start()
+    harness.bus.kill()
+    for seq, more in ((1, False), (3, True), (4, False)):
+        record = {"type": "opened", "area": "canal", "alert_id": f"a{seq}", "due_ms": START_MS}
+        entry = Decision(
+            epoch=0, seq=seq, owed_from=min(seq, 3), snap=-1, topic="positions", partition=0,
+            offset=min(seq, 3), received_ms=0, at_ms=0, positions_next=0, record=record, more=more,
+        )  # fmt: skip
+        harness.topics.append(DECISIONS, None, encode(entry), (), 0)
+    with capture_logs() as logs:
+        await harness.start()
+    assert [log["event"] for log in logs].count("recorded_decision_missing") == 1
+    assert set(harness.cores[-1].state["alerts"]) == {"a1", "a3", "a4"}
+    reading = read_log(0, harness.topics.read(DECISIONS, 0))
+    assert [each.seq for each in reading.counted] == [1, 3, 4]
+    assert reading.missing == [2]
+
+
+async def test_what_decisions_are_based_on_is_no_decision(harness, monkeypatch):
+    """The owner counts what lies behind its snapshot as who takes over from it does."""
+    versions = iter({"roster": str(n)} for n in range(100))
+    monkeypatch.setattr(ToyCore, "basis", lambda _: next(versions))
+    await harness.start()
+    for n in range(4):
+        harness.alert(f"a{n}", window_ms=10_000_000)
+        await harness.run_for(10)
+    assert sum(isinstance(each, Basis) for each in harness.entries()) >= 4
+    owner = harness.bus.lanes.lanes[0]._journal
+    counted = (owner.since_snapshot, owner.since_bytes)
+    harness.bus.kill()
+    await harness.start()
+    successor = harness.bus.lanes.lanes[0]._journal
+    assert (successor.since_snapshot, successor.since_bytes) == counted
+    assert counted[0] == 4
 
 
 async def test_released_and_owned_again_a_partition_needs_no_fold(harness):
@@ -999,6 +1040,26 @@ async def test_a_worker_clock_that_is_behind_does_not_hurry_a_deadline(harness):
     harness.accept("a1")
     await harness.run_for(2_000)
     assert [e["type"] for e in harness.events()] == ["opened", "accepted"]
+
+
+async def test_while_a_wake_up_is_dated_ahead_the_lane_goes_on(harness):
+    """What was received up to its deadline is decided at once, and an alert waits no longer than
+    for any other deadline; the deadline itself is not early."""
+    await harness.start()
+    first = harness.alert("a1", window_ms=60_000)
+    await harness.run_for(10)
+    due_ms = harness.clock.now_ms() + 1_400
+    harness.topics.append(WAKEUPS, AREA, b'{"alert_id": "a1"}', ((DUE_HEADER, b"%d" % due_ms),))
+    harness.accept("a1")
+    await harness.run_for(10)
+    assert [e["type"] for e in harness.events()] == ["opened", "accepted"]
+    harness.alert("a2", window_ms=60_000)
+    await harness.run_for(10)
+    assert [e["alert_id"] for e in harness.events()] == ["a1", "a1", "a2"]
+    assert [d.topic for d in harness.decisions()].count(WAKEUPS) == 0
+    await harness.clock.advance(due_ms + 20)
+    [woken] = [d for d in harness.decisions() if d.topic == WAKEUPS]
+    assert woken.at_ms > due_ms > first.timestamp_ms
 
 
 # --- the gate -------------------------------------------------------------------------------

@@ -11,10 +11,14 @@ from xiaohe.bench.bursts import bench_bursts
 from xiaohe.bench.bursts import table as bursts_table
 from xiaohe.bench.geo import SIZES, SMALL, GeoBenchOptions, Size, bench_geo
 from xiaohe.bench.geo_table import table as geo_table
+from xiaohe.bench.many_open import ManyOpenOptions, bench_many_open
+from xiaohe.bench.many_open import table as many_open_table
 from xiaohe.bench.matching import bench_matching, rows
 from xiaohe.bench.matching import table as matching_table
 from xiaohe.bench.recover import RecoverBenchOptions, bench_recover
 from xiaohe.bench.recover import table as recover_table
+from xiaohe.bench.refusals import bench_refusals
+from xiaohe.bench.refusals import table as refusals_table
 from xiaohe.bench.stream import StreamBenchOptions, bench_stream, table
 from xiaohe.commands.options import Json, positive
 from xiaohe.geo.importer import import_roads
@@ -102,6 +106,29 @@ def recover_(*, incidents: Count = 10_000, kills: Count = 3, json: Json = False)
         say_json(result)
     else:
         say(recover_table(result))
+    return 0
+
+
+def deadlines_(*, incidents: Count = 100_000, seconds: Positive = 20.0, json: Json = False) -> int:
+    """Measure how late steps are with many open incidents, and what a quiet second costs.
+
+    One worker with its topics in memory: with a hundredth of the incidents, a tenth, and all of
+    them. Then what it takes to refuse a record of 10 MiB, by every decoder.
+
+    Parameters
+    ----------
+    incidents
+        Open incidents, at most.
+    seconds
+        How long steps fall due at each number of incidents.
+    """
+    levels = sorted({max(1, incidents // 100), max(1, incidents // 10), incidents})
+    options = ManyOpenOptions(levels, seconds, on_progress=lambda what: note(f"… {what}"))
+    open_rows, refused_rows = bench_many_open(options), bench_refusals()
+    if json:
+        say_json({"many_open": open_rows, "refusals": refused_rows})
+    else:
+        say(f"{many_open_table(open_rows)}\n\n{refusals_table(refused_rows)}")
     return 0
 
 

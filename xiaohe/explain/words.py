@@ -35,6 +35,9 @@ RULES: Final[Mapping[str, Words]] = {
 EXCLUDED: Final[Mapping[str, Words]] = {
     Excluded.OFF_DUTY: Words("was not on duty", "不在岗"),
     Excluded.BUSY: Words("had another order", "正在执行其他指令"),
+    Excluded.SENT_JOINTLY: Words(
+        "has another order by the same joint choice", "同一统筹决定中已另派"
+    ),
     Excluded.ON_BREAK: Words("was on a break", "正在休息"),
     Excluded.TRIED: Words("had been asked here already", "本事件中已派过"),
     Excluded.STALE_FIX: Words(
@@ -80,6 +83,7 @@ UNFILLED: Final[Mapping[str, Words]] = {
 LEFT_OUT: Final[Mapping[str, Words]] = {
     Excluded.OFF_DUTY: Words("not on duty", "不在岗"),
     Excluded.BUSY: Words("with another order", "执行其他指令"),
+    Excluded.SENT_JOINTLY: Words("sent by the same joint choice", "统筹另派"),
     Excluded.ON_BREAK: Words("on a break", "休息"),
     Excluded.TRIED: Words("asked already", "已派过"),
     Excluded.STALE_FIX: Words("nobody knew where", "位置不明"),

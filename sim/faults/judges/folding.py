@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xiaohe.dispatch.state import AreaState
 from xiaohe.sim.faults.evidence import Violation
-from xiaohe.sim.faults.judges.log_reading import Counted, LogReading
+from xiaohe.sim.faults.judges.log_reading import Counted, LogReading, Snapshot
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.ports import WAKEUPS, Publication
 
@@ -66,24 +66,28 @@ def folds_from_the_beginning(reading: "Reading") -> Iterator[Violation]:
                 yield Violation(RULE, f"{told}, and its log folds to {what[1]}")
 
 
-def folds_from_the_snapshot(reading: "Reading") -> Iterator[Violation]:
-    """A fresh engine that begins at the newest snapshot comes to the same."""
+def folds_from_the_snapshots(reading: "Reading") -> Iterator[Violation]:
+    """A fresh engine that begins at any of the snapshots comes to the same."""
     for partition, log in reading.logs.items():
-        if log.snapshot is None or reading.folded[partition].fault is not None:
-            continue
-        where = f"partition {partition}, snapshot at log offset {log.snapshot.at}"
-        later = [each for each in log.counted if each.seq > log.snapshot.seq]
-        engine = AreaEngine(partition, reading.evidence.shared)
-        try:
-            engine.restore(log.snapshot.pieces)
-            for each in later:
-                engine.fold(each.record, each.epoch)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody could take over
-            yield Violation(RULE, f"{where}: nobody can go on from it: {error!r}")
-            continue
-        for what in differences(reading.folded[partition].engine.states(), engine.states()):
-            told = f"{where}: {what[0]} is {what[2]} after it"
-            yield Violation(RULE, f"{told}, and {what[1]} by the whole log")
+        if reading.folded[partition].fault is None:
+            for snapshot in log.snapshots:
+                yield from _folds_from(reading, partition, snapshot)
+
+
+def _folds_from(reading: "Reading", partition: int, snapshot: Snapshot) -> Iterator[Violation]:
+    where = f"partition {partition}, snapshot at log offset {snapshot.at}"
+    later = [each for each in reading.logs[partition].counted if each.seq > snapshot.seq]
+    engine = AreaEngine(partition, reading.evidence.shared)
+    try:
+        engine.restore(snapshot.pieces)
+        for each in later:
+            engine.fold(each.record, each.epoch)
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody could take over
+        yield Violation(RULE, f"{where}: nobody can go on from it: {error!r}")
+        return
+    for what in differences(reading.folded[partition].engine.states(), engine.states()):
+        told = f"{where}: {what[0]} is {what[2]} after it"
+        yield Violation(RULE, f"{told}, and {what[1]} by the whole log")
 
 
 def no_decision_is_missing(reading: "Reading") -> Iterator[Violation]:
@@ -155,6 +159,6 @@ def _short(value: object) -> str:
 
 RULES: tuple[Callable[["Reading"], Iterator[Violation]], ...] = (
     folds_from_the_beginning,
-    folds_from_the_snapshot,
+    folds_from_the_snapshots,
     no_decision_is_missing,
 )

@@ -6,6 +6,7 @@ page: where the engine's own (``streams/folding.py``) is wrong, the two differ.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -79,7 +80,7 @@ class LogReading:
     counted : the decisions that count, in their order.
     uncounted : those that do not: late writes, numbers seen before, the rest of a torn batch.
     traces : of inputs that failed.
-    snapshot : the newest whole one.
+    snapshots : those that are whole.
     missing : numbers of decisions that were followed by a later batch and are not there.
     positions_next : first position not taken, as far as decisions and marks say.
     """
@@ -88,7 +89,7 @@ class LogReading:
     counted: list[Counted] = field(default_factory=list)
     uncounted: list[Counted] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
-    snapshot: Snapshot | None = None
+    snapshots: list[Snapshot] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     positions_next: int = 0
 
@@ -115,6 +116,7 @@ class _Reader:
         self._seq = 0
         self._unfinished: list[Counted] = []
         self._pieces: list[bytes] = []
+        self._moment: tuple[int, int] | None = None
         self._pieces_at = 0
 
     def take(self, entry: Mapping[str, Any], body: bytes, raw: Raw) -> None:
@@ -124,6 +126,7 @@ class _Reader:
         if kind == "fence":
             self._epoch = at
             self._drop_unfinished()
+            self._pieces, self._moment = [], None
             return
         counts = entry.get("epoch") == self._epoch
         if kind == "decision":
@@ -132,11 +135,11 @@ class _Reader:
             self.reading.traces.append(Trace(entry["topic"], entry["offset"], entry["error"]))
         elif counts and kind == "mark":
             self._taken(entry["positions_next"])
-        elif counts and kind == "snapshot" and entry["seq"] == self._seq:
+        elif counts and kind == "snapshot":
             self._piece(entry, body, at)
 
     def _decision(self, found: Counted, *, counts: bool) -> None:
-        expected = self._seq + len(self._unfinished) + 1
+        expected = (self._unfinished[-1].seq if self._unfinished else self._seq) + 1
         if not counts or found.seq < expected or self._torn_epoch == self._epoch:
             self.reading.uncounted.append(found)
             return
@@ -160,14 +163,21 @@ class _Reader:
         self._unfinished = []
 
     def _piece(self, entry: Mapping[str, Any], body: bytes, at: int) -> None:
+        """Take a piece: the first stands at the moment whose state it is, decisions may lie before
+        the others."""
+        moment = (entry["seq"], entry["at_ms"])
         if entry["index"] == 0:
             self._pieces, self._pieces_at = [], at
-        if entry["index"] != len(self._pieces):
-            self._pieces = []
+            self._moment = moment if entry["seq"] == self._seq else None
+        if moment != self._moment or entry["index"] != len(self._pieces):
+            self._pieces, self._moment = [], None
             return
         self._pieces.append(body)
         if len(self._pieces) == entry["count"]:
-            self.reading.snapshot = Snapshot(self._pieces_at, self._seq, tuple(self._pieces))
+            if sha256(b"".join(self._pieces)).hexdigest() == entry["digest"]:
+                pieces = tuple(self._pieces)
+                self.reading.snapshots.append(Snapshot(self._pieces_at, entry["seq"], pieces))
+            self._pieces, self._moment = [], None
 
     def _taken(self, positions_next: int) -> None:
         self.reading.positions_next = max(self.reading.positions_next, positions_next)

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from msgspec import structs
+from msgspec import Raw, json, structs
 from rpds import HashTrieMap
 
 from xiaohe.dispatch import snapshot
 from xiaohe.dispatch.evolve import put_incident
-from xiaohe.dispatch.state import AreaState, Incident, SeenAlerts
+from xiaohe.dispatch.state import AreaState, Incident, Incidents, SeenAlerts
 from xiaohe.sim.faults.mistakes import Swap, Swaps
 from xiaohe.streams import engine, lanes, takeover
 from xiaohe.streams.decision_log import Attempt, Decision, Mark, SnapshotPiece, decode
 from xiaohe.streams.folding import NO_EPOCH, Folding
 from xiaohe.streams.journal import Journal
-from xiaohe.streams.ports import Appended, Clock, Core, Log, LogRecord, Publication
+from xiaohe.streams.ports import Appended, Clock, Core, Log, LogRecord, Publication, SnapshotPart
 
 
 def others_writes_not_looked_at() -> Swaps:
@@ -152,6 +152,24 @@ def snapshot_without_holding() -> Swaps:
         return replace(put_incident(state, incident), holding=HashTrieMap())
 
     return (Swap(snapshot, "put_incident", put),)
+
+
+def snapshot_of_many_moments() -> Swaps:
+    """Write each incident into a snapshot as it is when its piece is written."""
+
+    def snapshotting(self: engine.AreaEngine) -> Iterator[SnapshotPart | None]:
+        def rows() -> Iterator[bytes | None]:
+            yield from snapshot.heads(self.states())
+            for area_id, state in sorted(self.states().items()):
+                for incident_id in sorted(state.incidents):
+                    now = self.states()[area_id].incidents.json(incident_id)
+                    yield json.encode((snapshot.INCIDENT, area_id, Raw(now)))
+                without = replace(state, incidents=Incidents())
+                yield from snapshot.bodies({area_id: without})
+
+        yield from engine._parts(rows())
+
+    return (Swap(engine.AreaEngine, "snapshotting", snapshotting),)
 
 
 def snapshot_without_seq() -> Swaps:

@@ -34,6 +34,7 @@ FOUND_FROM: dict[str, int] = {
     "read_on_from_the_group": 9,
     "repeated_delivery_taken": 10,
     "retry_forgotten": 60,
+    "snapshot_of_many_moments": 166,
     "snapshot_without_alerts": 5,
     "snapshot_without_deadlines": 9,
     "snapshot_without_holding": 9,

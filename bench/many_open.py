@@ -1,0 +1,306 @@
+"""``xiaohe bench deadlines``: what many open incidents cost a worker, and how late its steps are.
+
+One worker of the product with all areas and the topics in memory: the real engine, lanes and
+take-over, no Kafka. At each number of open incidents it takes over from a snapshot that holds them,
+each with an order that nobody has answered and the deadlines that go with it. A while nothing is
+due: that is a quiet second's cost. Then some steps a second fall due, as many whatever the number
+of incidents, and each is timed from its deadline until its decision lies in the log.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import orjson
+import structlog
+from msgspec import structs
+
+from xiaohe.bench.load import quantile
+from xiaohe.bench.places import Point, area_of_each, road_points, roster
+from xiaohe.dispatch.evolve import put_incident
+from xiaohe.dispatch.ids import dispatch_id_of, incident_id_of
+from xiaohe.dispatch.policy import load_policy
+from xiaohe.dispatch.roster import Roster
+from xiaohe.dispatch.state import AreaState, Incident
+from xiaohe.dispatch.times import rfc3339
+from xiaohe.dispatch.world import RoadMap
+from xiaohe.geo.importer import import_roads
+from xiaohe.geo.network import Network
+from xiaohe.geo.snap import Snapper
+from xiaohe.places import POLICY, ROADS
+from xiaohe.streams.clocks import SystemClock
+from xiaohe.streams.decision_log import NO_SNAPSHOT, Decision, Fence, Mark, SnapshotWriter, encode
+from xiaohe.streams.decision_log import decode as decode_entry
+from xiaohe.streams.engine import AreaEngine, Shared
+from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryTopics
+from xiaohe.streams.ports import ALERTS, INPUTS, WAKEUPS, Raw
+from xiaohe.topics import Topics, load_topics
+from xiaohe.wire.codec import decode_roster
+
+STILL_S: Final = 86_400
+"""Seconds of every window: what falls due while it is measured is what was made to."""
+
+STEPS_PER_S: Final = 20
+"""Steps that fall due in a second, whatever is open: a city with a bad hour."""
+
+FREE_SHARE: Final = 0.1
+"""Members without an order, of all that have one: who is asked next."""
+
+QUIET_S: Final = 5.0
+"""How long nothing is due while it is measured what that costs."""
+
+SETTLE_S: Final = 2.0
+"""After a take-over, before anything is measured."""
+
+TAKE_OVER_MS: Final = 1.0
+"""Left for each incident until the first deadline: on a busy machine a take-over takes a third."""
+
+LEAST_S: Final = 10.0
+"""Left in any case."""
+
+LATE_MS_MAX: Final = 250
+"""How late a step may be, p99, with 100,000 incidents open."""
+
+
+class TooSlowError(Exception):
+    """The deadlines began before the worker had taken its areas over."""
+
+
+@dataclass(frozen=True)
+class ManyOpenOptions:
+    """What is measured: at each of ``levels`` of open incidents ``seconds`` of deadlines."""
+
+    levels: Sequence[int] = (1_000, 10_000, 100_000)
+    seconds: float = 20.0
+    quiet_s: float = QUIET_S
+    on_progress: Callable[[str], None] = lambda _: None
+
+
+def bench_many_open(options: ManyOpenOptions) -> list[dict[str, object]]:
+    """Measure each level, one after the other; a row each."""
+    roads = road_points(ROADS)
+    network = Network.build(import_roads(ROADS).pieces, ROADS.name)
+    known = load_topics()
+    road_map = RoadMap(network, Snapper(network))
+    rows = []
+    with _hushed():
+        for level in options.levels:
+            options.on_progress(f"{level:,} open incidents")
+            rows.append(asyncio.run(_Level(options, level, known, road_map, roads).run()))
+    return rows
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Let the worker, which is in this process, say only what is wrong."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+class _Level:
+    """One number of open incidents."""
+
+    def __init__(
+        self,
+        options: ManyOpenOptions,
+        level: int,
+        known: Topics,
+        roads: RoadMap,
+        points: list[Point],
+    ) -> None:
+        self._options = options
+        self._areas = area_of_each(known)
+        self._each = -(-level // len(self._areas))
+        self._level = self._each * len(self._areas)
+        self._chance = random.Random(1)  # noqa: S311 - places, not secrets
+        self._points = points
+        self._shared = _shared(known, roads, self._areas, self._members())
+        self._clock = SystemClock()
+        others = {topic.id: topic.partitions for topic in known if not topic.is_area}
+        self._topics = MemoryTopics(self._clock, known.area_partitions, others)
+        self._late_ms: list[float] = []
+
+    def _members(self) -> Iterator[bytes]:
+        """Give as many members as there are incidents in each area, and some who are free."""
+        count = self._each + max(1, round(self._each * FREE_SHARE))
+        for area_id in self._areas.values():
+            for entry in roster(area_id, count, self._points, self._chance):
+                yield orjson.dumps(entry | {"member_id": f"{area_id}-{entry['member_id']}"})
+
+    async def run(self) -> dict[str, object]:
+        """Take over, be quiet, and let steps fall due."""
+        patterns = {p: self._pattern(p, area_id) for p, area_id in self._areas.items()}
+        lead_s = LEAST_S + SETTLE_S + self._options.quiet_s + self._level * TAKE_OVER_MS / 1000
+        first_ms = self._clock.now_ms() + round(lead_s * 1000)
+        for partition, pattern in patterns.items():
+            self._write(partition, self._open(partition, pattern, first_ms))
+        bus = MemoryBus(self._topics, lambda partition: AreaEngine(partition, self._shared))
+        started_s = time.monotonic()
+        await bus.start()
+        took_s = time.monotonic() - started_s
+        await asyncio.sleep(SETTLE_S)
+        if self._clock.now_ms() + self._options.quiet_s * 1000 > first_ms:
+            raise TooSlowError(f"{self._level:,} incidents took {took_s:.0f} s to take over")
+        quiet = await self._burden(self._options.quiet_s)
+        await self._clock.sleep_until(first_ms)
+        leave = self._topics.listen(DECISIONS, self._decided)
+        busy = await self._burden(self._options.seconds)
+        leave()
+        if bus.failure is not None and bus.failure.done():
+            raise bus.failure.result()
+        await bus.stop()
+        return {
+            "open_incidents": self._level,
+            "quiet_second_ms": round(quiet * 1000, 2),
+            "steps": len(self._late_ms),
+            "late_p50_ms": quantile(self._late_ms, 0.5),
+            "late_p99_ms": quantile(self._late_ms, 0.99),
+            "late_max_ms": max(self._late_ms, default=None),
+            "busy_share": round(busy, 4),
+            "take_over_s": round(took_s, 2),
+        }
+
+    async def _burden(self, seconds: float) -> float:
+        """Let time pass; the share of it for which this process had the CPU."""
+        cpu_s, wall_s = time.process_time(), time.monotonic()
+        await asyncio.sleep(seconds)
+        return (time.process_time() - cpu_s) / (time.monotonic() - wall_s)
+
+    def _decided(self, raw: Raw) -> None:
+        entry = decode_entry(raw.value or b"")
+        if not isinstance(entry, Decision) or entry.topic != WAKEUPS:
+            return
+        decision = entry.record.get("decision")
+        if isinstance(decision, Mapping) and decision.get("facts"):
+            self._late_ms.append(float(raw.timestamp_ms - decision["due_ms"]))
+
+    # --- what is open ---------------------------------------------------------------------
+
+    def _pattern(self, partition: int, area_id: str) -> Incident:
+        """Let an engine open an incident in an area."""
+        engine, now_ms = AreaEngine(partition, self._shared), self._clock.now_ms()
+        alert = _alert(self._chance.choice(self._points), now_ms)
+        engine.take(Raw(ALERTS, partition, 0, now_ms, area_id.encode(), alert), now_ms, 0)
+        [pattern] = engine.states()[area_id].incidents.values()
+        return pattern
+
+    def _open(self, partition: int, pattern: Incident, first_ms: int) -> AreaEngine:
+        """Give an engine whose area has the incidents: the pattern again and again, with other
+        names, members and times."""
+        engine, area_id = AreaEngine(partition, self._shared), pattern.area_id
+        span_ms = round(self._level * len(pattern.deadlines) * 1000 / STEPS_PER_S)
+        state = AreaState(area_id, pattern.mode)
+        for n in range(self._each):
+            due_ms = sorted(self._chance.randrange(span_ms) for _ in pattern.deadlines)
+            dues_ms = [first_ms + each for each in due_ms]
+            state = put_incident(state, _again(pattern, f"open-{n}", f"{area_id}-b{n:05}", dues_ms))
+        engine.adopt({area_id: state})
+        return engine
+
+    def _write(self, partition: int, engine: AreaEngine) -> None:
+        """Put a snapshot into the log, as an owner before would have."""
+        now_ms, nothing = self._clock.now_ms(), dict.fromkeys(INPUTS, 0)
+        fence = self._topics.append(DECISIONS, None, encode(Fence("bench", now_ms)), (), partition)
+        writer = SnapshotWriter(
+            epoch=fence.offset, seq=0, at_ms=now_ms, next_offsets=nothing, snap=NO_SNAPSHOT
+        )
+        pieces = engine.snapshot()
+        for n, body in enumerate(pieces):
+            piece = writer.piece(body, last=n + 1 == len(pieces))
+            self._topics.append(DECISIONS, None, encode(piece), (), partition)
+        mark = Mark(fence.offset, fence.offset + 1, now_ms, 0)
+        self._topics.append(DECISIONS, None, encode(mark), (), partition)
+
+
+def _again(pattern: Incident, alert_id: str, member_id: str, dues_ms: Sequence[int]) -> Incident:
+    """Give an incident like another one, with its own ids and times."""
+    incident_id = incident_id_of(pattern.area_id, alert_id)
+    dispatch_id = dispatch_id_of(incident_id, 1)
+    [order] = pattern.orders
+    named = sorted(pattern.deadlines, key=lambda each: each.due_ms)
+    deadlines = tuple(
+        structs.replace(each, name=each.name.replace(order.dispatch_id, dispatch_id), due_ms=due_ms)
+        for each, due_ms in zip(named, dues_ms, strict=True)
+    )
+    own = structs.replace(order, dispatch_id=dispatch_id, alert_id=alert_id, member_id=member_id)
+    return structs.replace(
+        pattern,
+        incident_id=incident_id,
+        alert_id=alert_id,
+        alerts=(alert_id,),
+        orders=(own,),
+        deadlines=deadlines,
+    )
+
+
+def _alert(place: Point, now_ms: int) -> bytes:
+    return orjson.dumps(
+        {
+            "alert_id": "pattern",
+            "source": "bench",
+            "category": "dispute",
+            "occurred_at": rfc3339(now_ms),
+            "position": {"lon": place[0], "lat": place[1]},
+        }
+    )
+
+
+def _shared(
+    known: Topics, roads: RoadMap, areas: Mapping[int, str], members: Iterator[bytes]
+) -> Shared:
+    people = Roster()
+    for value in members:
+        entry = decode_roster(msgspec.json.decode(value)["member_id"].encode(), value)
+        people.put(entry)  # type: ignore[arg-type]  # a value that is there is an entry
+    return Shared(
+        policy=load_policy(_policy(areas).encode(), base=POLICY.read_bytes()),
+        roster=people,
+        roads=roads,
+        topic_names={topic.id: topic.name for topic in known},
+        personal=frozenset(),
+        partitions=known.area_partitions,
+    )
+
+
+def _policy(areas: Mapping[int, str]) -> str:
+    lines = [f"  - {{area_id: {a}, name: {a}, timezone: UTC}}" for a in areas.values()]
+    names = ("accept_s", "arrive_s", "offer_s", "squadron_leader_s", "brigade_leader_s")
+    still = ", ".join(f"{name}: {STILL_S}" for name in names)
+    return "\n".join(["areas:", *lines, "rules:", f"  - set: {{{still}, backup: never}}"]) + "\n"
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write the rows for people."""
+    head = ("open incidents", "quiet second ms", "steps", "late p50", "p99", "max ms", "core")
+    lines = [
+        "  ".join(
+            (
+                f"{row['open_incidents']:>14,}",
+                f"{row['quiet_second_ms']:>15.1f}",
+                f"{row['steps']:>5}",
+                f"{row['late_p50_ms']:>8.0f}",
+                f"{row['late_p99_ms']:>3.0f}",
+                f"{row['late_max_ms']:>6.0f}",
+                f"{row['busy_share'] * 100:>3.0f}%",
+            )
+        )
+        for row in rows
+    ]
+    return "\n".join(
+        (
+            f"one worker, topics in memory; {STEPS_PER_S} steps a second fall due",
+            "",
+            "  ".join(head),
+            *lines,
+        )
+    )
