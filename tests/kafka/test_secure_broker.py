@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -26,10 +27,11 @@ from tests.kafka.asking import (
     Asker,
     Question,
 )
+from tests.kafka.outside import Program
 from xiaohe.acls import Acl, Operation, Resource
 from xiaohe.broker import Broker, BrokerUnavailable
 from xiaohe.cli import run
-from xiaohe.cluster import apply
+from xiaohe.cluster import ClusterError, apply
 from xiaohe.cluster_acls import apply_acls, diff_acls
 from xiaohe.local_ca import LocalCa, write_secret
 from xiaohe.secure_broker import let_in
@@ -428,3 +430,47 @@ def program(access: ClusterAccess, *command: str) -> subprocess.CompletedProcess
         env=access.environment_of_child(), capture_output=True, text=True, check=False,
         timeout=END_S,
     )  # fmt: skip
+
+
+def test_the_whole_stack_runs_on_a_secure_broker_of_its_own(secure: Broker, tmp_path: Path) -> None:
+    """`xiaohe up --secure`: each part comes as its own principal, sees the topics that it needs,
+    and whoever looks from the same folder is let in; no command line holds a password."""
+    del secure  # asked for because it skips where no broker can be had
+    program = Program("--secure", "--data-dir", tmp_path, "--http", "127.0.0.1:0")
+    try:
+        ready = program.ready
+        with urllib.request.urlopen(f"http://{ready['http']}/readyz") as answer:
+            assert json.loads(answer.read())["ready"]
+        looked = subprocess.run(
+            [sys.executable, "-m", "xiaohe", "status", "--data-dir", tmp_path, "--json"],
+            capture_output=True, text=True, check=True, timeout=END_S,
+        )  # fmt: skip
+        status = json.loads(looked.stdout)
+        assert status["unowned"] == [], status
+        assert status["open_incidents"] == 0
+        passwords = [path.read_text().strip() for path in tmp_path.rglob("*.password")]
+        assert len(passwords) == len(MATRIX.principals)
+        lines = [
+            " ".join(each.cmdline()) for each in psutil.Process(program.process.pid).children()
+        ]
+        assert len(lines) == 3, lines
+        assert not [line for line in lines if any(secret in line for secret in passwords)]
+        told = {child: psutil.Process(pid).environ() for child, pid in _parts(ready)}
+        assert {name: env["XIAOHE_KAFKA_USER"] for name, env in told.items()} == {
+            "worker": "worker",
+            "gateway": "gateway",
+        }
+    finally:
+        ended = program.end()
+    assert ended == 0
+
+
+def _parts(ready: dict[str, Any]) -> list[tuple[str, int]]:
+    """The parts beside the broker, by their process ids."""
+    return [("worker", ready["pids"]["worker"][0]), ("gateway", ready["pids"]["gateway"])]
+
+
+async def test_a_broker_without_an_authorizer_is_told(broker: Broker) -> None:
+    """Rights cannot be given where nobody is asked for them; the setting that asks is named."""
+    with pytest.raises(ClusterError, match=r"no authorizer.*authorizer\.class\.name"):
+        await apply_acls(broker.bootstrap_servers, MATRIX)
