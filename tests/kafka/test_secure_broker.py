@@ -17,6 +17,7 @@ import orjson
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.conftest import AREA_PARTITIONS, start_broker
 from tests.kafka.asking import (
@@ -276,6 +277,19 @@ def test_a_broker_that_another_authority_vouches_for_is_not_believed(
     assert "--kafka-ca" in said
 
 
+def test_a_principal_without_the_rights_is_told(
+    secure: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who is let in and may not see what a command reads hears at once which topics, and what
+    gives the rights."""
+    keys = secure.data_dir / "keys"
+    password = keys / "devices.password"
+    shown = ("--kafka-ca", keys / "ca.pem", "--kafka-user", "devices")
+    said = refused(capsys, secure.bootstrap_servers, *shown, "--kafka-password-file", password)
+    assert "lets devices in, and not to alerts, audit, dead-letters" in said
+    assert "xiaohe topics apply --acls" in said
+
+
 def test_tls_where_none_is_spoken_is_told(
     broker: Broker, secure: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -448,6 +462,7 @@ def test_the_whole_stack_runs_on_a_secure_broker_of_its_own(secure: Broker, tmp_
         status = json.loads(looked.stdout)
         assert status["unowned"] == [], status
         assert status["open_incidents"] == 0
+        asyncio.run(_gateway_joined(tmp_path / "broker"))
         passwords = [path.read_text().strip() for path in tmp_path.rglob("*.password")]
         assert len(passwords) == len(MATRIX.principals)
         lines = [
@@ -463,6 +478,21 @@ def test_the_whole_stack_runs_on_a_secure_broker_of_its_own(secure: Broker, tmp_
     finally:
         ended = program.end()
     assert ended == 0
+
+
+async def _gateway_joined(folder: Path) -> None:
+    """Return when the gateway reads what devices write, in its own group."""
+    broker = Broker.attach(folder)
+    assert broker is not None
+    group = MATRIX.principals["gateway"].group
+    admin = AIOKafkaAdminClient(**broker.access().client_options())
+    await admin.start()
+    try:
+        async with asyncio.timeout(END_S):
+            while not (await admin.describe_consumer_groups([group]))[0].groups[0][5]:
+                pass
+    finally:
+        await admin.close()
 
 
 def _parts(ready: dict[str, Any]) -> list[tuple[str, int]]:
