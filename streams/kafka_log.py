@@ -202,12 +202,12 @@ class KafkaLog:
                 start = moved
 
 
-async def broker_there(cluster: Cluster) -> None:
-    """Return when a broker answers and lets this worker in.
+async def broker_there(cluster: Cluster, topics: Sequence[str] = ()) -> None:
+    """Return when a broker answers and lets this worker in, and to these topics.
 
     Raises Unreachable after BROKER_WAIT_S, and NotLetIn at once: waiting mends no password.
     """
-    await reach(cluster, wait_s=BROKER_WAIT_S)
+    await reach(cluster, topics, wait_s=BROKER_WAIT_S)
 
 
 def plain_reader(cluster: Cluster) -> AIOKafkaConsumer:

@@ -27,7 +27,7 @@ from xiaohe.streams.ports import Core, Publication, Raw
 from xiaohe.streams.roads_watch import RoadsWatch
 from xiaohe.streams.roster_reader import RosterReader
 from xiaohe.streams.worker import Worker, run_worker
-from xiaohe.topics import Topics
+from xiaohe.topics import WORKER, Topics
 from xiaohe.wire.bad_input import BadInput
 from xiaohe.wire.codec import Gone, decode_roster
 
@@ -190,7 +190,8 @@ class _ServiceWorker(Worker):
     async def run(self) -> BaseException | None:
         """Find the broker, read the roster, then work; see ``Worker.run``."""
         cluster = self._settings.cluster
-        if not await self._unless_ended(broker_there(cluster)):
+        seen = [topic.name for topic in self._topics.of(WORKER)]
+        if not await self._unless_ended(broker_there(cluster, seen)):
             return self._reason
         topic = self._topics.roster.name
         async with RosterReader(cluster, topic, self._service.on_roster, self._end) as reader:

@@ -40,10 +40,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield running
 
 
-def start_broker(data_dir: Path, port: int | None = None) -> Broker:
+def start_broker(data_dir: Path, port: int | None = None, *, secure: bool = False) -> Broker:
     """A broker on ``data_dir`` that dies with the tests; skips where none can be had."""
     try:
-        return Broker.start(data_dir, bound_to_parent=True, port=port)
+        return Broker.start(data_dir, bound_to_parent=True, port=port, secure=secure)
     except BrokerUnavailable as error:
         if os.environ.get(REQUIRE_BROKER) == "1":
             pytest.fail(f"{REQUIRE_BROKER}=1, and no broker can be had: {error}", pytrace=False)

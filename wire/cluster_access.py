@@ -5,6 +5,7 @@ a password is read from its file when a client is made, and stands in no repr, l
 command line. A bare string in its place is a cluster without any security, at these servers.
 """
 
+import contextlib
 import os
 import ssl
 from collections.abc import Mapping
@@ -22,6 +23,20 @@ ENVIRONMENT: Final = "XIAOHE_KAFKA_"
 
 class AccessError(Exception):
     """What is said about reaching the cluster cannot be used; the message says what to do."""
+
+
+class _TakesLeave(ssl.SSLObject):
+    """An end of TLS that says that it closes, and does not wait for the other end to say so, too.
+
+    uvloop misses that the broker has closed in turn, and would hold a client that is being closed
+    for half a minute: a take-over closes a reader an area. TLS 1.3 asks nobody to wait (RFC 8446,
+    6.1), and what Kafka sends has its own lengths, so that nothing can be cut short unnoticed.
+    """
+
+    def unwrap(self) -> None:  # type: ignore[override]  # nobody looks at what is left
+        """Put the word that this end closes among what is to be sent."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            super().unwrap()
 
 
 class Security(StrEnum):
@@ -130,6 +145,7 @@ class ClusterAccess:
                 f"{self.ca} holds no CA certificate that can be read ({fault}): "
                 "name the PEM file of the cluster's CA with --kafka-ca"
             ) from fault
+        context.sslobject_class = _TakesLeave
         if self.cert is not None:
             try:
                 context.load_cert_chain(self.cert, self.key)

@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import ssl
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.metadata import MetadataRequest
@@ -54,36 +56,39 @@ class NotLetIn(AccessError):
     """The broker, or this client, refuses the other; the message says what to do."""
 
 
-async def reach(cluster: Cluster, *, wait_s: float = 0.0) -> None:
-    """Return when one of the cluster's servers has let this client in.
+async def reach(cluster: Cluster, topics: Sequence[str] = (), *, wait_s: float = 0.0) -> None:
+    """Return when one of the cluster's servers has let this client in, and lets it see ``topics``.
 
-    One that does not answer is tried again for ``wait_s``. Raises Unreachable, NotLetIn, and
-    AccessError where the files of the access cannot be used.
+    One that does not answer is tried again for ``wait_s``; a topic that is not there is no matter
+    of rights. Raises Unreachable, NotLetIn, and AccessError where the files of the access cannot
+    be used.
     """
     access = access_to(cluster)
     deadline_s = time.monotonic() + wait_s
     while True:
         try:
-            return await _reach_any(access)
+            return await _reach_any(access, topics)
         except Unreachable:
             if time.monotonic() >= deadline_s:
                 raise
         await asyncio.sleep(AGAIN_S)
 
 
-async def _reach_any(access: ClusterAccess) -> None:
+async def _reach_any(access: ClusterAccess, topics: Sequence[str]) -> None:
     """Try each server once. Raises Unreachable with what the last one came to, and NotLetIn."""
     options = access.client_options()
     whys = []
     for server in options.pop("bootstrap_servers"):
         try:
-            await _try(server, options)
+            unseen = await _unseen(server, options, topics)
         except (KafkaError, OSError, TimeoutError) as fault:
             refused = _refusal(access, server, fault)
             if refused is not None:
                 raise NotLetIn(refused) from fault
             whys.append(f"{server}: {_why(access, fault)}")
         else:
+            if unseen:
+                raise NotLetIn(_without_rights(access, server, unseen))
             return
     raise Unreachable(
         f"No Kafka answers at {access.bootstrap_servers} ({'; '.join(whys)}). "
@@ -91,7 +96,8 @@ async def _reach_any(access: ClusterAccess) -> None:
     )
 
 
-async def _try(server: str, options: dict[str, Any]) -> None:
+async def _unseen(server: str, options: dict[str, Any], topics: Sequence[str]) -> list[str]:
+    """Connect, and give those of ``topics`` that this client may neither read nor write."""
     host, _, port = server.strip().rpartition(":")
     async with asyncio.timeout(ANSWER_TIMEOUT_MS / 1000):
         connection: AIOKafkaConnection = await create_conn(
@@ -99,9 +105,20 @@ async def _try(server: str, options: dict[str, Any]) -> None:
         )
         try:
             # A broker that wants a user tells its versions to anybody, and nothing else.
-            await connection.send(MetadataRequest([]))
+            request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
+            found = (await connection.send(request)).topics
         finally:
             await connection.close()
+    refused = TopicAuthorizationFailedError.errno
+    return sorted(name for code, name, *_ in found if code == refused)
+
+
+def _without_rights(access: ClusterAccess, server: str, unseen: Sequence[str]) -> str:
+    who = access.user or access.cert or "whoever does not say who they are"
+    return (
+        f"{server} lets {who} in, and not to {', '.join(unseen)}: come as the principal for this "
+        "part (docs/kafka.md), or have its rights given: `xiaohe topics apply --acls`"
+    )
 
 
 def _why(access: ClusterAccess, fault: BaseException) -> str:

@@ -63,15 +63,15 @@ def test_the_log_is_written_by_the_worker_alone(topics: Topics) -> None:
 def test_a_new_source_needs_nothing_but_its_lines(tmp_path: Path) -> None:
     """A feed of its own is written by devices and read by the gateway."""
     entry = (
-        "sources: {traccar: {name: raw.traccar, what: Traccar, format: traccar, datum: wgs84, "
-        "timezone: UTC, trust: 0.9}}"
+        "sources:\n  own: {name: raw.own, what: Own, format: xiaohe, datum: wgs84, "
+        "timezone: UTC, trust: 0.9}\n"
     )
     file = tmp_path / "topics.yaml"
-    file.write_text(TOPICS_FILE.read_text().replace("sources: {}", entry))
+    file.write_text(TOPICS_FILE.read_text().replace("sources:\n", entry))
     more = acls_of(load_topics(file)) - acls_of(load_topics())
     assert more == {
-        Acl("User:devices", Resource.TOPIC, "raw.traccar", Operation.WRITE),
-        Acl("User:gateway", Resource.TOPIC, "raw.traccar", Operation.READ),
+        Acl("User:devices", Resource.TOPIC, "raw.own", Operation.WRITE),
+        Acl("User:gateway", Resource.TOPIC, "raw.own", Operation.READ),
     }
 
 

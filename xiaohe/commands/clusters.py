@@ -6,7 +6,7 @@ from pathlib import Path
 from xiaohe.broker import Broker
 from xiaohe.commands.options import Kafka
 from xiaohe.java import BrokerUnavailable
-from xiaohe.topics import AUDITOR
+from xiaohe.topics import AUDITOR, load_topics
 from xiaohe.wire.cluster_access import ClusterAccess
 from xiaohe.wire.reaching import reach
 
@@ -14,23 +14,29 @@ from xiaohe.wire.reaching import reach
 def cluster_of(
     bootstrap_servers: str | None, data_dir: Path, kafka: Kafka, principal: str = AUDITOR
 ) -> ClusterAccess:
-    """Give the access to the cluster, which has let this command in.
+    """Give the access to the cluster, which has let this command in, and to its topics.
 
-    A secure broker of the data folder is come to as ``principal`` where nothing else was said.
-    Raises BrokerUnavailable where no cluster is named and none runs, and what ``reach`` raises.
+    The topics are those of ``principal`` in topics.yaml. A secure broker of the data folder is
+    come to as ``principal`` where nothing else was said. Raises BrokerUnavailable where no cluster
+    is named and none runs, and what ``reach`` raises.
     """
-    access = named_cluster(bootstrap_servers, kafka)
-    if access is not None:
-        return access
+    access = _access(bootstrap_servers, data_dir, kafka, principal)
+    asyncio.run(reach(access, [topic.name for topic in load_topics().of(principal)]))
+    return access
+
+
+def _access(
+    bootstrap_servers: str | None, data_dir: Path, kafka: Kafka, principal: str
+) -> ClusterAccess:
+    if bootstrap_servers is not None:
+        return kafka.access(bootstrap_servers)
     broker = Broker.attach(data_dir / "broker")
     if broker is None:
         raise BrokerUnavailable(
             f"no broker runs on {data_dir}",
             "name a running Kafka with --bootstrap-servers, or start one: `xiaohe broker start`",
         )
-    access = own_cluster(broker, kafka, principal)
-    asyncio.run(reach(access))
-    return access
+    return own_cluster(broker, kafka, principal)
 
 
 def own_cluster(broker: Broker, kafka: Kafka, principal: str = AUDITOR) -> ClusterAccess:

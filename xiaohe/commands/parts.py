@@ -23,7 +23,7 @@ from xiaohe.geo.files import load_addresses, load_pieces
 from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say_json
 from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
-from xiaohe.topics import load_topics
+from xiaohe.topics import GATEWAY, load_topics
 from xiaohe.wire.reaching import BROKER_WAIT_S, reach
 
 
@@ -98,7 +98,8 @@ def gateway(
     pieces, _ = load_pieces(roads or ROADS)
     rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
     cluster = kafka.access(bootstrap_servers)
-    asyncio.run(reach(cluster, wait_s=BROKER_WAIT_S))
+    seen = [topic.name for topic in load_topics().of(GATEWAY)]
+    asyncio.run(reach(cluster, seen, wait_s=BROKER_WAIT_S))
     houses = load_addresses(roads or ROADS)
     mapped = load_feeds(feeds) if feeds else {}
     listener = listen(http)
