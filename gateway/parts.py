@@ -50,6 +50,7 @@ class Parts:
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)
     asking: Asking = field(default_factory=Asking)
+    first_link: str | None = field(init=False, default=None, repr=False)
     publisher: Publisher = field(init=False)
     feed: EventFeed = field(init=False)
     keeper: Keeper | None = field(init=False, default=None)
@@ -93,6 +94,7 @@ class Parts:
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
             if self.keeper is not None:
                 await starting.enter_async_context(self.keeper)
+                self.first_link = await self.keeper.first_link()
             await starting.enter_async_context(self.feed)
             await starting.enter_async_context(self.drain)
             self._running = starting.pop_all()
