@@ -34,7 +34,7 @@ class Parts:
 
     ``now_ms`` is the machine's clock, ms since the epoch: given from outside, so that tests have
     their own. With a ``secret``, a keeper is the access; ``secure`` is whether browsers come by
-    TLS.
+    TLS, ``authority`` the certificate (PEM) of who vouches for the gateway's own.
     """
 
     cluster: Cluster
@@ -46,6 +46,7 @@ class Parts:
     secret: Secret | None = None
     hashes: Hashes | None = None
     secure: bool = False
+    authority: bytes | None = None
     addresses: Sequence[AddressPoint] = ()
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)

@@ -95,6 +95,15 @@ GROUPS = {
             "rotate": "Let new keys sign the tokens.",
         },
     ),
+    "ca": (
+        "A certificate authority of one's own.",
+        "xiaohe.commands.ca",
+        {
+            "create": "Make it.",
+            "issue": "Issue the gateway's certificate.",
+            "show": "Show its fingerprint, and a QR code for phones.",
+        },
+    ),
     "sim": (
         "Simulations of the engine itself.",
         "xiaohe.commands.sim",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xiaohe.commands.access import secret_path
+from xiaohe.commands.ca import ca_folder
 from xiaohe.commands.options import (
     DEFAULT_HTTP,
     NOTHING_SAID,
@@ -125,6 +126,7 @@ def gateway(
     houses = load_addresses(roads or ROADS)
     mapped = load_feeds(feeds) if feeds else {}
     listener = listen(http)
+    ca = ca_folder(data_dir) / "ca.pem"
     made: list[Parts] = []
 
     def parts() -> Parts:
@@ -139,6 +141,7 @@ def gateway(
                 settings=settings,
                 secret=secret,
                 secure=protection.secure,
+                authority=ca.read_bytes() if ca.exists() else None,
             )
         )
         return made[-1]
@@ -146,7 +149,9 @@ def gateway(
     def on_ready() -> None:
         address = address_of(listener)
         url = f"{'http' if protection.cert is None else 'https'}://{address}"
-        token = made[-1].first_link if is_loopback(address) else None
+        # Behind a proxy, others could look as if they were on this machine.
+        alone = is_loopback(address) and protection.behind_proxy is None
+        token = made[-1].first_link if alone else None
         first = None if token is None else f"{url}/v1/login/link?token={token}"
         if json:
             say_json({"event": "ready", "http": address, "first_login": first})
