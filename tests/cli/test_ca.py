@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import json
 import ssl
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 
 from tests.gateway.door_bench import parts_for
@@ -83,6 +85,15 @@ def test_it_is_shown_with_its_fingerprint_and_a_code_for_phones(
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.fixture
+def _logs_as_they_were() -> Iterator[None]:
+    """A command sets where logs go, for the whole process."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("_logs_as_they_were")
 def test_a_gateway_that_would_be_reached_without_tls_does_not_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -15,7 +15,7 @@ from xiaohe.commands.clusters import cluster_of
 from xiaohe.commands.options import NOTHING_SAID, DataDir, Json, Kafka, SecretFile, Servers
 from xiaohe.output import note, say, say_json
 from xiaohe.places import DATA_DIR
-from xiaohe.topics import GATEWAY, load_topics
+from xiaohe.topics import ACCESS_KEEPER, load_topics
 
 if TYPE_CHECKING:
     from xiaohe.access_register import Register
@@ -312,7 +312,7 @@ def _do(
     from xiaohe.access_register import opened  # noqa: PLC0415 - slow to load
     from xiaohe.gateway.access.secret import open_secret  # noqa: PLC0415 - the same
 
-    cluster = cluster_of(bootstrap_servers, data_dir, kafka, GATEWAY)
+    cluster = cluster_of(bootstrap_servers, data_dir, kafka, ACCESS_KEEPER)
     secret = open_secret(secret_path(data_dir, secret_file))
 
     async def done() -> _T:
