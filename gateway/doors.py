@@ -1,7 +1,7 @@
 """Every door of the gateway, in one list."""
 
 from xiaohe.gateway import documents, health
-from xiaohe.gateway.access import action_doors, login_doors
+from xiaohe.gateway.access import action_doors, ca_door, login_doors
 from xiaohe.gateway.alerts import doors as alerts
 from xiaohe.gateway.door import Door
 from xiaohe.gateway.events import sse
@@ -15,6 +15,7 @@ def doors_of(parts: Parts) -> tuple[Door, ...]:
         *health.doors(parts),
         *login_doors.doors(parts),
         *action_doors.doors(parts),
+        *ca_door.doors(parts),
         *alerts.doors(parts),
         *positions.doors(parts),
         *sse.doors(parts),

@@ -34,7 +34,7 @@ class Parts:
 
     ``now_ms`` is the machine's clock, ms since the epoch: given from outside, so that tests have
     their own. With a ``secret``, a keeper is the access; ``secure`` is whether browsers come by
-    TLS.
+    TLS, ``authority`` the certificate (PEM) of who vouches for the gateway's own.
     """
 
     cluster: Cluster
@@ -46,10 +46,12 @@ class Parts:
     secret: Secret | None = None
     hashes: Hashes | None = None
     secure: bool = False
+    authority: bytes | None = None
     addresses: Sequence[AddressPoint] = ()
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     incidents: IncidentViews = field(default_factory=IncidentViews)
     asking: Asking = field(default_factory=Asking)
+    first_link: str | None = field(init=False, default=None, repr=False)
     publisher: Publisher = field(init=False)
     feed: EventFeed = field(init=False)
     keeper: Keeper | None = field(init=False, default=None)
@@ -93,6 +95,7 @@ class Parts:
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
             if self.keeper is not None:
                 await starting.enter_async_context(self.keeper)
+                self.first_link = await self.keeper.first_link()
             await starting.enter_async_context(self.feed)
             await starting.enter_async_context(self.drain)
             self._running = starting.pop_all()

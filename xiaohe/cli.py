@@ -81,6 +81,30 @@ GROUPS = {
             "replay": "Send a recorded track as if it were taken now.",
         },
     ),
+    "access": (
+        "Who may come in at the gateway's doors.",
+        "xiaohe.commands.access",
+        {
+            "add": "Add somebody or something, or change what they are.",
+            "list": "Show who may come in, and as what.",
+            "remove": "Let somebody in no more.",
+            "out": "End somebody's sessions and links.",
+            "key": "Show a device's key, or give a service another one.",
+            "link": "Sign a login link, which counts once.",
+            "pin": "Give a member another PIN.",
+            "password": "Give an operator another password.",
+            "rotate": "Let new keys sign the tokens.",
+        },
+    ),
+    "ca": (
+        "A certificate authority of one's own.",
+        "xiaohe.commands.ca",
+        {
+            "create": "Make it.",
+            "issue": "Issue the gateway's certificate.",
+            "show": "Show its fingerprint, and a QR code for phones.",
+        },
+    ),
     "sim": (
         "Simulations of the engine itself.",
         "xiaohe.commands.sim",
@@ -159,12 +183,17 @@ def run(arguments: list[str]) -> int:
 
 def _mendable() -> tuple[type[Exception], ...]:
     """Faults that a person can mend, with a message that says how; any other fault is ours."""
+    from xiaohe.access_register import RegisterError  # noqa: PLC0415 - the same
     from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
     from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
     from xiaohe.forget import ForgetError  # noqa: PLC0415 - the same
+    from xiaohe.gateway.access.secret import SecretUnusable  # noqa: PLC0415 - the same
     from xiaohe.gateway.alerts.feed_file import FeedFileError  # noqa: PLC0415 - the same
-    from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
+    from xiaohe.gateway.follower import NotCaughtUp  # noqa: PLC0415 - the same
+    from xiaohe.gateway.publisher import NotPublished  # noqa: PLC0415 - the same
+    from xiaohe.gateway.serve import AddressTaken, NotProtected  # noqa: PLC0415 - the same
+    from xiaohe.gateway.settings import SettingsError  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
     from xiaohe.local_ca import LocalCaError  # noqa: PLC0415 - the same
@@ -193,12 +222,18 @@ def _mendable() -> tuple[type[Exception], ...]:
         FileUnwritable,
         ForgetError,
         LocalCaError,
+        NotCaughtUp,
+        NotProtected,
+        NotPublished,
         OSError,
         PolicyError,
+        RegisterError,
         ReplayError,
         ReplayRefused,
         RoadsFileError,
         RosterFileError,
+        SecretUnusable,
+        SettingsError,
         StackFailed,
         TopicsFileError,
         TopicsUnreadableError,

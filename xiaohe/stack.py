@@ -75,6 +75,7 @@ class StackOptions:
     secure: bool = False
     speed: float = 1.0
     session_timeout_s: float = 6.0
+    gateway_arguments: tuple[str, ...] = ()
 
 
 class Stack:
@@ -95,6 +96,8 @@ class Stack:
         self._parts: dict[str, Part] = {}
         self._recorded = False
         self.is_ready = False
+        self.first_login: object = None
+        """A link for the first operator, while the gateway knows nobody."""
         self.topics: Topics = load_topics()
         self._access = options.cluster
         self.http = options.http
@@ -208,6 +211,8 @@ class Stack:
             "--roads", str(roads),
             "--policy", str(self._options.policy or POLICY),
             *(("--feeds", str(self._options.feeds)) if self._options.feeds else ()),
+            "--data-dir", str(self._options.data_dir),
+            *self._options.gateway_arguments,
             "--json",
         ]  # fmt: skip
 
@@ -240,6 +245,7 @@ class Stack:
 
     def _told(self, name: str, event: Event) -> None:
         if name == "gateway" and event.get("event") == "ready":
+            self.first_login = event.get("first_login")
             self._gateway_ready.set()
         elif event.get("event") == "owned":
             partitions = event["partitions"]

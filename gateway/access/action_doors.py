@@ -12,7 +12,7 @@ import orjson
 from xiaohe.dispatch.inputs import MemberAction, OperatorAction
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.times import rfc3339
-from xiaohe.gateway.access.principal import About, Change, Principal
+from xiaohe.gateway.access.principal import About, Change, Forbidden, Principal
 from xiaohe.gateway.door import Answer, Body, Door, Refusal, Reply, Visit
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.publisher import Record
@@ -145,7 +145,7 @@ class ActionDoors:
         action = stated.get("action")
         known = action if isinstance(action, str) and action in REFERRED_WORDS else None
         await visit.permit(About(action=known), Change.REFERRAL_ANSWER)
-        raise AssertionError("what was not referred is nobody's to answer")
+        raise Forbidden("only where it was referred to them")
 
     async def _written(
         self,

@@ -140,13 +140,14 @@ class Audit:
         address: str = "",
         reason: str | None = None,
         session: str | None = None,
+        about: dict[str, str] | None = None,
     ) -> None:
         """Write what is no change of the world: a login, its end, a new account."""
         at = rfc3339(self._now_ms())
         await self._at_once(
             Entry(
                 what=what, at=at, principal=principal, role=role, address=address, reason=reason,
-                session=session,
+                session=session, about=about or {},
             )
         )  # fmt: skip
 

@@ -27,7 +27,7 @@ from xiaohe.gateway.access.principal import (
 from xiaohe.gateway.access.records import Account, key_of
 from xiaohe.gateway.access.rules import Circumstances, refusal_of
 from xiaohe.gateway.access.secret import Secret
-from xiaohe.gateway.access.sessions import Sessions
+from xiaohe.gateway.access.sessions import Sessions, held_by
 from xiaohe.gateway.access.tokens import BadToken, Tokens
 from xiaohe.gateway.access.tries import TooManyTries, Tries
 from xiaohe.gateway.follower import Follower
@@ -50,6 +50,9 @@ FORGET_EVERY_S: Final = 60.0
 
 PREFIX_V4, PREFIX_V6 = 24, 48
 """So many bits of an address are written down: a house or a firm, not a telephone."""
+
+FIRST: Final = "operator:first"
+"""Whoever starts a gateway that knows nobody: they let the others in."""
 
 _NOBODY: Final = "prove your name: with a device's signature, a token or a key; see docs/access.md"
 
@@ -116,6 +119,19 @@ class Keeper:
             await asyncio.sleep(FORGET_EVERY_S)
             with contextlib.suppress(NotPublished):
                 await self.sessions.forget_outlived()
+
+    async def first_link(self) -> str | None:
+        """Give a link's token for the first operator of all, while nobody else was let in.
+
+        It is used once and on this machine alone. Raises NotPublished.
+        """
+        others = [key for key in self.directory.accounts() if key != FIRST]
+        first = self.directory.account(FIRST)
+        if others or (first is not None and held_by(first)):
+            return None
+        if first is None:
+            await self.sessions.store(FIRST, Account(role="duty_lead", area_ids=None))
+        return self.sessions.link(FIRST, loopback=True)
 
     # --- who
 

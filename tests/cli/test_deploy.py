@@ -13,10 +13,13 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 OURS = ("topics", "worker", "gateway")
+PROXY = "caddy"
+PUBLISHED = "${XIAOHE_PUBLISH:-127.0.0.1}:"
+"""On this machine alone, unless the variable asks for more."""
 
 SERVICE_KEYS = {
     "image", "build", "command", "environment", "restart", "healthcheck", "volumes", "ports",
-    "depends_on", "deploy", "init", "stop_grace_period",
+    "depends_on", "deploy", "init", "stop_grace_period", "network_mode",
 }  # fmt: skip
 """Those of the Compose specification that are used here: a misspelt one is found."""
 
@@ -37,12 +40,13 @@ def test_the_file_is_valid(compose: dict[str, Any]):
     """No misspelt key, names refer to what is declared; Docker, where it is, finds it valid."""
     services = compose["services"]
     assert {key for key in compose if not key.startswith("x-")} == {"name", "services", "volumes"}
-    assert set(services) == {*BROKERS, *OURS}
+    assert set(services) == {*BROKERS, *OURS, PROXY}
     for name, service in services.items():
         assert set(service) <= SERVICE_KEYS, name
         assert set(service.get("depends_on", {})) <= set(services), name
         for volume in service.get("volumes", []):
-            assert volume.partition(":")[0] in compose["volumes"], name
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (DEPLOY / source).is_file(), name
         settings = service["environment"]
         assert all(isinstance(value, str) for value in settings.values()), name
     docker = shutil.which("docker")
@@ -92,10 +96,37 @@ def test_the_parts_start_in_order(services: dict[str, Any]):
 
 
 def test_nothing_listens_to_the_outside(services: dict[str, Any]):
-    """Only the gateway has a port on the host, and only on its loopback."""
+    """Only the gateway's network has ports on the host: on its loopback, unless more is asked."""
     ports = {name: each["ports"] for name, each in services.items() if "ports" in each}
     assert list(ports) == ["gateway"]
-    assert all(port.startswith("127.0.0.1:") for port in ports["gateway"])
+    assert all(port.startswith(PUBLISHED) for port in ports["gateway"])
+
+
+def test_the_gateway_is_reached_by_tls_alone(services: dict[str, Any]):
+    """It listens on the loopback of a network that only the proxy shares, and takes its word."""
+    gateway, proxy = services["gateway"], services[PROXY]
+    words = gateway["command"]
+    assert words[words.index("--http") + 1] == "127.0.0.1:8080"
+    assert words[words.index("--behind-proxy") + 1] == "127.0.0.1"
+    assert proxy["network_mode"] == "service:gateway"
+    assert {port.rpartition(":")[2] for port in gateway["ports"]} == {"80", "443"}
+    assert proxy["image"].partition(":")[2][0].isdigit()
+
+
+def test_the_proxys_file_leads_to_the_gateway(services: dict[str, Any]):
+    """Braces close, nobody's word on where they come from counts; Caddy, where it is, takes it."""
+    path = DEPLOY / "caddy" / "Caddyfile"
+    lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+    assert sum(line.endswith("{") for line in lines) == lines.count("}")
+    assert "reverse_proxy 127.0.0.1:8080 {" in lines
+    assert "admin off" in lines
+    assert not any("trusted_proxies" in line for line in lines)
+    assert "XIAOHE_DOMAIN" in services[PROXY]["environment"]
+    assert f"./caddy/{path.name}:/etc/caddy/Caddyfile:ro" in services[PROXY]["volumes"]
+    caddy = shutil.which("caddy")
+    if caddy is not None:
+        check = [caddy, "validate", "--adapter", "caddyfile", "--config", str(path)]
+        subprocess.run(check, check=True, env={"XIAOHE_DOMAIN": "localhost"})
 
 
 def test_images_are_pinned_and_the_kafka_is_the_same_everywhere(services: dict[str, Any]):
@@ -112,6 +143,8 @@ def test_the_image_holds_what_there_is_and_runs_as_nobody_special():
     copied = [line.split()[1:-1] for line in _dockerfile() if line.startswith("COPY ")]
     missing = [path for paths in copied for path in paths if not (ROOT / path).exists()]
     assert missing == []
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"deploy", "tests"}
+    assert rooms <= {path for paths in copied for path in paths}
     user = [line for line in _dockerfile() if line.startswith("USER ")]
     assert user == ["USER xiaohe"]
 

@@ -141,3 +141,45 @@ Speed = Annotated[
         validator=positive,
     ),
 ]
+
+
+SecretFile = Annotated[
+    Path | None,
+    Parameter(name="--secret-file", help="The gateway's secret; else access/secret in --data-dir."),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """How the gateway is reached from other machines; without, from this one alone."""
+
+    tls_cert: Annotated[
+        Path | None, Parameter(help="The gateway's certificate (PEM), with any above it.")
+    ] = None
+    tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None
+    behind_proxy: Annotated[
+        str | None,
+        Parameter(help="Address of a proxy with TLS, from which alone connections are taken."),
+    ] = None
+    doors: Annotated[
+        Path | None, Parameter(help="Settings of the doors; else those of data/doors.yaml.")
+    ] = None
+    secret_file: SecretFile = None
+
+    def arguments(self) -> tuple[str, ...]:
+        """Give what was said as arguments of another command, its files by their whole paths."""
+        files = {
+            "--tls-cert": self.tls_cert,
+            "--tls-key": self.tls_key,
+            "--doors": self.doors,
+            "--secret-file": self.secret_file,
+        }
+        said = [
+            word for name, path in files.items() if path for word in (name, str(path.absolute()))
+        ]
+        return (*said, *(("--behind-proxy", self.behind_proxy) if self.behind_proxy else ()))
+
+
+THIS_MACHINE: Final = Outside()
+"""No word on other machines."""

@@ -9,11 +9,13 @@ from xiaohe.commands.clusters import named_cluster, own_cluster
 from xiaohe.commands.options import (
     DEFAULT_HTTP,
     NOTHING_SAID,
+    THIS_MACHINE,
     DataDir,
     Feeds,
     Http,
     Json,
     Kafka,
+    Outside,
     PolicyFile,
     Roads,
     RosterFile,
@@ -37,6 +39,7 @@ def up(
     feeds: Feeds = None,
     data_dir: DataDir = DATA_DIR,
     http: Http = DEFAULT_HTTP,
+    outside: Outside = THIS_MACHINE,
     workers: Workers = 1,
     bootstrap_servers: Servers = None,
     kafka: Kafka = NOTHING_SAID,
@@ -46,8 +49,16 @@ def up(
     """Run broker, topics, worker and gateway in the foreground until Ctrl-C.
 
     The broker is its own unless --bootstrap-servers names another. A roads file that is raw is
-    noded first. A part that dies is started again.
+    noded first. A part that dies is started again. Beyond this machine only with TLS, of the
+    gateway's own or of a proxy in front.
     """
+    from xiaohe.gateway.serve import Protection  # noqa: PLC0415 - HTTP is slow to load
+
+    protection = Protection(
+        cert=outside.tls_cert, key=outside.tls_key, behind_proxy=outside.behind_proxy
+    )
+    protection.check(http)
+    protection.context()
     if secure and bootstrap_servers is not None:
         raise StackFailed(
             "--secure sets up a broker of its own, and --bootstrap-servers names another: "
@@ -61,6 +72,7 @@ def up(
         feeds=feeds,
         http=http,
         workers=workers,
+        gateway_arguments=outside.arguments(),
         cluster=named_cluster(bootstrap_servers, kafka),
         secure=secure,
     )
@@ -108,6 +120,8 @@ async def _run_until_failed(stack: Stack, *, json: bool) -> None:
             )
         else:
             note(f"ready: Kafka on {stack.bootstrap_servers}, http://{stack.http}/; Ctrl-C ends it")
+        if stack.first_login is not None:
+            note(f"nobody is let in yet; the first operator, here, once: {stack.first_login}")
         raise await stack.wait_failed()
 
 
