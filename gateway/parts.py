@@ -13,6 +13,7 @@ from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.alerts.mapping import Feed
 from xiaohe.gateway.events.feed import Feed as EventFeed
+from xiaohe.gateway.events.parcels import Parcels
 from xiaohe.gateway.events.webhooks import Webhooks
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
@@ -80,6 +81,7 @@ class Parts:
         return Webhooks(
             cluster=self.cluster, topics=self.topics, feed=self.feed, publisher=self.publisher,
             settings=self.settings.events.webhooks, secret=secret, now_ms=self.now_ms,
+            render=Parcels(self.feeds, self.incidents, self.now_ms).of,
         )  # fmt: skip
 
     def _keeper(self, secret: Secret) -> Keeper:

@@ -9,7 +9,7 @@ stops: whoever takes over delivers again what had not been noted, under the same
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,7 +18,7 @@ import structlog
 
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.gateway.events import signing
-from xiaohe.gateway.events.entry import CLOUDEVENT, Entry, wants
+from xiaohe.gateway.events.entry import Entry, wants
 from xiaohe.gateway.events.feed import Feed, FeedClosed
 from xiaohe.gateway.events.hooks import (
     Hook,
@@ -30,6 +30,7 @@ from xiaohe.gateway.events.hooks import (
     progress_record,
 )
 from xiaohe.gateway.events.owned import Owned
+from xiaohe.gateway.events.parcels import Parcel, Render
 from xiaohe.gateway.events.position import BadPosition, Position, read_position
 from xiaohe.gateway.events.sender import Came, Outcome, Sender
 from xiaohe.gateway.events.settings import WebhookSettings
@@ -58,15 +59,6 @@ AGAIN_S: Final = 1.0
 log = structlog.get_logger()
 
 KeyOf = Callable[[str], bytes]
-Rendered = tuple[bytes, str]
-Render = Callable[[Hook, Entry, Position], Rendered | None]
-
-
-def as_cloudevent(hook: Hook, entry: Entry, position: Position) -> Rendered | None:
-    """Give what is sent of an event, and its media type; None: it is none of this webhook's."""
-    if hook.form != "cloudevents":
-        return None
-    return entry.cloudevent(position), CLOUDEVENT
 
 
 class Lane:
@@ -99,7 +91,7 @@ class Deliverer:
         settings: WebhookSettings,
         key_of: KeyOf,
         now_ms: Callable[[], int],
-        renders: Iterable[Render] = (as_cloudevent,),
+        render: Render,
     ) -> None:
         self.sender = Sender(settings)
         self._topics = topics
@@ -109,7 +101,7 @@ class Deliverer:
         self._settings = settings
         self._key_of = key_of
         self._now_ms = now_ms
-        self._renders = tuple(renders)
+        self._render = render
         self._owned = Owned(cluster, topics.webhooks, self._owned_changed)
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
@@ -250,25 +242,21 @@ class Deliverer:
             log.warning("webhook_missed_events", hook=lane.hook.hook_id, partition=lane.partition)
         for entry in batch.entries:
             after = lane.position.after((entry,))
-            rendered = self._rendered(lane.hook, entry, after)
-            if rendered is not None:
-                await self._deliver(lane, entry, after, rendered)
+            for parcel in await self._parcels(lane.hook, entry, after):
+                await self._deliver(lane, entry, after, parcel)
             lane.position, lane.is_noted = after, False
         if batch.position != lane.position:
             lane.position, lane.is_noted = batch.position, False
 
-    def _rendered(self, hook: Hook, entry: Entry, after: Position) -> Rendered | None:
+    async def _parcels(self, hook: Hook, entry: Entry, after: Position) -> Sequence[Parcel]:
+        """Give what a webhook is sent of an event: nothing, where it did not ask for it."""
         if entry.topic_id not in hook.topics or not wants(frozenset(hook.types), entry.kind):
-            return None
+            return ()
         if hook.area_ids is not None and entry.area_id not in hook.area_ids:
-            return None
-        for render in self._renders:
-            found = render(hook, entry, after)
-            if found is not None:
-                return found
-        return None
+            return ()
+        return await self._render(hook, entry, after)
 
-    async def _deliver(self, lane: Lane, entry: Entry, after: Position, rendered: Rendered) -> None:
+    async def _deliver(self, lane: Lane, entry: Entry, after: Position, parcel: Parcel) -> None:
         """Return when it was taken or given up."""
         hook = lane.hook
         began_ms = self._now_ms()
@@ -276,7 +264,7 @@ class Deliverer:
         while True:
             attempts += 1
             async with self._turns[hook.hook_id]:
-                outcome = await self.attempt(hook, entry.identity, rendered)
+                outcome = await self.attempt(hook, parcel)
             now_ms = self._now_ms()
             if outcome.came is Came.TAKEN:
                 self._failing_since_ms.pop(hook.hook_id, None)
@@ -289,21 +277,20 @@ class Deliverer:
                 await self._disable(hook, "failing")
             refused = outcome.came is Came.REFUSED and attempts >= REFUSED_ATTEMPTS_MAX
             if refused or now_ms - began_ms >= self._settings.retry_for_s * 1000:
-                letter = self._letter(lane, entry, after, outcome)
+                letter = self._letter(lane, entry, after, parcel, outcome)
                 first_at = rfc3339(began_ms)
                 letter = msgspec.structs.replace(letter, attempts=attempts, first_tried_at=first_at)
                 await self._write(letter_record(self._topics, letter))
                 return
             await asyncio.sleep(self._pause_s(attempts, outcome))
 
-    async def attempt(self, hook: Hook, identity: str, rendered: Rendered) -> Outcome:
-        """Send once, signed now; ``identity`` makes the delivery id, the same every time."""
-        body, media_type = rendered
-        delivery_id = signing.delivery_id_of(hook.hook_id, identity)
-        key = self._key_of(hook.hook_id)
-        headers = signing.headers_of(key, delivery_id, self._now_ms() // 1000, body)
-        headers |= {"content-type": media_type, "user-agent": "xiaohe-webhooks/1"}
-        outcome = await self.sender.post(hook.url, body, headers)
+    async def attempt(self, hook: Hook, parcel: Parcel) -> Outcome:
+        """Send once, signed now; the delivery id is the same every time."""
+        delivery_id = signing.delivery_id_of(hook.hook_id, parcel.identity)
+        key, at_s = self._key_of(hook.hook_id), self._now_ms() // 1000
+        headers = signing.headers_of(key, delivery_id, at_s, parcel.body)
+        headers |= {"content-type": parcel.media_type, "user-agent": "xiaohe-webhooks/1"}
+        outcome = await self.sender.post(hook.url, parcel.body, headers)
         if outcome.came is not Came.TAKEN:
             log.info(
                 "webhook_not_taken", hook=hook.hook_id, delivery=delivery_id, why=outcome.reason
@@ -311,9 +298,15 @@ class Deliverer:
         return outcome
 
     async def redeliver(self, hook: Hook, entry: Entry) -> Outcome | None:
-        """Send one event once more, out of turn; None: it is none of this webhook's."""
-        rendered = self._rendered(hook, entry, Position({entry.topic_id: entry.offset + 1}))
-        return None if rendered is None else await self.attempt(hook, entry.identity, rendered)
+        """Send one event once more, out of turn; None: it is none of this webhook's. Of several
+        parcels the first that is not taken tells what came of it."""
+        outcome = None
+        after = Position({entry.topic_id: entry.offset + 1})
+        for parcel in await self._parcels(hook, entry, after):
+            outcome = await self.attempt(hook, parcel)
+            if outcome.came is not Came.TAKEN:
+                break
+        return outcome
 
     def _pause_s(self, attempts: int, outcome: Outcome) -> float:
         """Twice as long each time, up to the longest; spread, so that not all come at once."""
@@ -322,10 +315,12 @@ class Deliverer:
         spread_s = pause_s * self._jitter.uniform(0.5, 1.0)
         return max(spread_s, outcome.retry_after_s or 0.0)
 
-    def _letter(self, lane: Lane, entry: Entry, after: Position, outcome: Outcome) -> HookLetter:
+    def _letter(
+        self, lane: Lane, entry: Entry, after: Position, parcel: Parcel, outcome: Outcome
+    ) -> HookLetter:
         return HookLetter(
             hook_id=lane.hook.hook_id,
-            delivery_id=signing.delivery_id_of(lane.hook.hook_id, entry.identity),
+            delivery_id=signing.delivery_id_of(lane.hook.hook_id, parcel.identity),
             area_id=entry.area_id,
             topic=entry.topic_id,
             partition=entry.partition,

@@ -26,6 +26,7 @@ from xiaohe.gateway.events.hooks import (
     no_hook_record,
     progress_record,
 )
+from xiaohe.gateway.events.parcels import Parcel
 from xiaohe.gateway.events.position import BadPosition, read_position
 from xiaohe.gateway.events.sender import Outcome
 from xiaohe.gateway.events.signing import secret_text
@@ -156,8 +157,8 @@ class HookDoors:
         ce = {"specversion": "1.0", "id": identity, "source": "/xiaohe/-/webhooks",
               "type": "xiaohe.webhook.test.v1", "time": at}  # fmt: skip
         entry = Entry("incident_events", 0, 0, visit.received_ms, "", "webhook.test", ce, {})
-        rendered = (entry.cloudevent(), CLOUDEVENT)
-        return _told(await self._webhooks.deliverer.attempt(hook, entry.identity, rendered))
+        parcel = Parcel(entry.identity, entry.cloudevent(), CLOUDEVENT)
+        return _told(await self._webhooks.deliverer.attempt(hook, parcel))
 
     async def replay(self, visit: Visit) -> Reply:
         """Deliver again from a position, or go on where it stands."""
@@ -239,6 +240,8 @@ class HookDoors:
             )
         if (new.form == "results") != (new.source is not None):
             raise BadInput(Reason.MISSING_FIELD, "source goes with the form results, and only so")
+        if new.source is not None and new.source not in self._parts.feeds:
+            raise BadInput(Reason.UNKNOWN_VALUE, "source names no feed of this gateway")
         if len(webhooks.book.hooks) >= HOOKS_MAX:
             raise Refusal(409, "too_many", f"there are {HOOKS_MAX} webhooks: take one away")
 

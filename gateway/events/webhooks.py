@@ -9,6 +9,7 @@ from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.events.delivering import Deliverer
 from xiaohe.gateway.events.feed import Feed
 from xiaohe.gateway.events.hooks import HookBook
+from xiaohe.gateway.events.parcels import Render
 from xiaohe.gateway.events.settings import WebhookSettings
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.publisher import Publisher
@@ -29,6 +30,7 @@ class Webhooks:
         settings: WebhookSettings,
         secret: Secret,
         now_ms: Callable[[], int],
+        render: Render,
     ) -> None:
         self.book = HookBook()
         self._cluster = cluster
@@ -36,7 +38,7 @@ class Webhooks:
         self._secret = secret
         self.deliverer = Deliverer(
             cluster=cluster, topics=topics, feed=feed, book=self.book, publisher=publisher,
-            settings=settings, key_of=self.key_of, now_ms=now_ms,
+            settings=settings, key_of=self.key_of, now_ms=now_ms, render=render,
         )  # fmt: skip
         self._running = contextlib.AsyncExitStack()
 

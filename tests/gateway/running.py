@@ -12,6 +12,7 @@ from tests.gateway.door_bench import TokenIsName
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.gateway.access.principal import Access
 from xiaohe.gateway.access.secret import Secret
+from xiaohe.gateway.alerts.feed_file import load_feeds
 from xiaohe.gateway.app import application
 from xiaohe.gateway.door import Door
 from xiaohe.gateway.doors import doors_of
@@ -20,7 +21,7 @@ from xiaohe.gateway.known import Known
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.serve import address_of, listen
 from xiaohe.gateway.settings import DoorsSettings
-from xiaohe.places import POLICY
+from xiaohe.places import PACKAGE, POLICY
 from xiaohe.topics import Topics
 
 UP_S = 40.0
@@ -50,6 +51,7 @@ def connected_parts(
         topics=topics,
         known=Known(load_policy(AREAS, base=POLICY.read_bytes()), ()),
         now_ms=lambda: time.time_ns() // 1_000_000,
+        feeds=load_feeds(PACKAGE / "data" / "feeds"),
         settings=DoorsSettings(events=EventsSettings(webhooks=webhooks)),
         secret=Secret(b"a secret of the tests, 32 bytes."),
     )

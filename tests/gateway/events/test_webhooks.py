@@ -157,6 +157,25 @@ async def test_a_redirect_is_not_followed_and_an_answer_is_not_read_on(
         assert made.got[0].is_signed
 
 
+async def test_the_system_that_sent_an_alert_hears_what_became_of_it(
+    url: str, engine: Engine
+) -> None:
+    """Received, on the way, on scene, outcome: in its own words, by its mapping file."""
+    said = {"form": "results", "source": "example-110"}
+    async with registered(url, **said) as (_, made):
+        await engine.view("inc-r", alerts=["110:77", "camera:5"], last_seq=9)
+        await engine.event("inc-r", "incident.opened", alert_id="110:77")
+        await engine.event("inc-r", "member.accepted")
+        await engine.event("inc-r", "member.en_route")
+        await engine.event("inc-r", "member.arrived")
+        await engine.event("inc-r", "incident.resolved", outcome="settled")
+        await made.until(lambda: len(made.got) >= 4)
+        assert [each.event["feedback"]["state"] for each in made.got] == ["10", "20", "30", "40"]
+        assert {each.event["callNo"] for each in made.got} == {"77"}
+        assert made.got[3].event["feedback"]["outcome"] == "settled"
+        assert all(each.is_signed for each in made.got)
+
+
 async def test_the_secret_is_shown_once(url: str) -> None:
     """In the answer to the registration, and in no other."""
     async with registered(url) as (desk, made):
