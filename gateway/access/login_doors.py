@@ -357,7 +357,11 @@ def doors(parts: Parts) -> tuple[Door, ...]:
                 Parameter(name="state", where="query", what="As it was given."),
                 Parameter(name="code", where="query", what="The provider's code."),
             ),
-            answers=(Answer(status=303, what="In, with cookies: to /."), many),
+            answers=(
+                Answer(status=303, what="In, with cookies: to /."),
+                Answer(status=404, what="No provider is set."),
+                many,
+            ),
         ),
         Door(
             method="POST", path="/v1/session/refresh", name="session_refresh",

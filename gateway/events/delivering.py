@@ -53,12 +53,31 @@ HOOK_UNDER_WAY_MAX: Final = 4
 REFUSED_ATTEMPTS_MAX: Final = 3
 """An event that is refused (400, 404, 422 …) is not what the receiver can take: tried no longer."""
 
+SPREAD_MIN: Final = 0.5
+"""Of a pause at least so much is kept."""
+
+DOUBLINGS_MAX: Final = 30
+"""A pause is not doubled more often: it has long been the longest."""
+
 AGAIN_S: Final = 1.0
 """Pause before something is written again that the broker did not take."""
 
 log = structlog.get_logger()
 
 KeyOf = Callable[[str], bytes]
+
+
+def pause_s(
+    settings: WebhookSettings, attempts: int, asked_s: float | None, spread: float
+) -> float:
+    """Give the pause after so many attempts: twice as long each time, up to the longest.
+
+    ``spread`` is the part of it that is kept, so that not all come at once; ``asked_s`` is what the
+    receiver asked for.
+    """
+    doubled = 2.0 ** min(attempts - 1, DOUBLINGS_MAX)
+    pause = min(settings.first_pause_s * doubled, settings.pause_s_max)
+    return max(pause * spread, asked_s or 0.0)
 
 
 class Lane:
@@ -282,7 +301,8 @@ class Deliverer:
                 letter = msgspec.structs.replace(letter, attempts=attempts, first_tried_at=first_at)
                 await self._write(letter_record(self._topics, letter))
                 return
-            await asyncio.sleep(self._pause_s(attempts, outcome))
+            spread = self._jitter.uniform(SPREAD_MIN, 1.0)
+            await asyncio.sleep(pause_s(self._settings, attempts, outcome.retry_after_s, spread))
 
     async def attempt(self, hook: Hook, parcel: Parcel) -> Outcome:
         """Send once, signed now; the delivery id is the same every time."""
@@ -307,13 +327,6 @@ class Deliverer:
             if outcome.came is not Came.TAKEN:
                 break
         return outcome
-
-    def _pause_s(self, attempts: int, outcome: Outcome) -> float:
-        """Twice as long each time, up to the longest; spread, so that not all come at once."""
-        settings = self._settings
-        pause_s = min(settings.first_pause_s * 2 ** min(attempts - 1, 30), settings.pause_s_max)
-        spread_s = pause_s * self._jitter.uniform(0.5, 1.0)
-        return max(spread_s, outcome.retry_after_s or 0.0)
 
     def _letter(
         self, lane: Lane, entry: Entry, after: Position, parcel: Parcel, outcome: Outcome

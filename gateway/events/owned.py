@@ -51,7 +51,7 @@ class Owned(ConsumerRebalanceListener):
         """Join the group."""
         self._consumer = AIOKafkaConsumer(
             **client_options(self._cluster),
-            group_id=f"{self._topic.name}-deliverers",
+            group_id=f"gateway-{self._topic.name}",
             enable_auto_commit=False,
             auto_offset_reset="latest",
             session_timeout_ms=SESSION_MS,

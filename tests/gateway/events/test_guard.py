@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver
 
+from xiaohe.gateway.events.delivering import pause_s
 from xiaohe.gateway.events.guard import Guard, NotAllowed
 from xiaohe.gateway.events.sender import Came, Sender
 from xiaohe.gateway.events.settings import WebhookSettings
@@ -95,6 +96,16 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
     found = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
     assert secret_text(key) == secret
+
+
+def test_a_pause_is_twice_the_last_one_up_to_the_longest() -> None:
+    """Spread, and never shorter than what the receiver asked for."""
+    settings = WebhookSettings(first_pause_s=1, pause_s_max=300)
+    found = [pause_s(settings, n, None, 1.0) for n in range(1, 12)]
+    assert found == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert pause_s(settings, 3, None, 0.5) == 2
+    assert pause_s(settings, 1, 60.0, 1.0) == 60
+    assert pause_s(settings, 10**9, None, 1.0) == 300
 
 
 def test_a_delivery_has_one_id() -> None:
