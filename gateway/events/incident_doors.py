@@ -73,7 +73,7 @@ def doors(parts: Parts) -> tuple[Door, ...]:
             change=Change.EVENTS_READ, handle=made.one, room="events",
             parameters=(
                 Parameter(
-                    name="format", where="query", what="json (what the gateway keeps of the record), eido or cap",
+                    name="format", where="query", what="json (as it is kept), eido or cap",
                     schema={"type": "string", "enum": list(FORMATS), "default": "json"},
                 ),
             ),
