@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -204,20 +204,30 @@ async def test_where_a_webhook_may_not_lead_it_is_not_registered(url: str) -> No
         assert (await client.get("/v1/webhooks/none")).status_code == 404
 
 
-async def test_a_gateway_that_starts_again_goes_on(broker: Broker, topics: Topics) -> None:
-    """What was published while none ran is delivered by the next, to the same webhook."""
+async def test_another_gateway_goes_on_where_one_ended(broker: Broker, topics: Topics) -> None:
+    """Two share the webhooks and deliver each event once; what comes while one ends, and while
+    none runs, is delivered by the next, to the same webhook under the same secret."""
     servers = broker.bootstrap_servers
+
+    def gateway() -> AbstractContextManager[str]:
+        return running_gateway(lambda: connected_parts(servers, topics, MembersToo()))
+
     async with Engine(servers, topics) as engine, receiver() as made:
-        with running_gateway(lambda: connected_parts(servers, topics, MembersToo())) as url:
-            async with httpx.AsyncClient(base_url=url, headers=TOKEN) as client:
+        with gateway() as url:
+            async with httpx.AsyncClient(base_url=url, headers=TOKEN, timeout=WAIT_S) as client:
                 made.secret = (await Desk(client).add(made.url, area_ids=["town"]))["secret"]
             first = await engine.event("inc-1")
             assert await made.ids(1) == [first]
+            with gateway():
+                both = [await engine.event("inc-1") for _ in range(5)]
+                await made.until(lambda: made.got[-1].event_id == both[-1])
+                assert list(dict.fromkeys(x.event_id for x in made.got)) == [first, *both]
         missed = [await engine.event("inc-1") for _ in range(3)]
-        with running_gateway(lambda: connected_parts(servers, topics, MembersToo())):
-            await made.ids(4)
-            assert [x.event_id for x in made.got[-3:]] == missed
-            assert all(each.is_signed for each in made.got)
+        with gateway():
+            await made.until(lambda: made.got[-1].event_id == missed[-1])
+        assert list(dict.fromkeys(x.event_id for x in made.got)) == [first, *both, *missed]
+        assert len({x.delivery_id for x in made.got}) == 9
+        assert all(each.is_signed for each in made.got)
 
 
 async def test_who_takes_nothing_for_too_long_is_disabled(broker: Broker, topics: Topics) -> None:
