@@ -21,6 +21,9 @@ VERSION: Final = "1.0.0"
 REFERENCE: Final = "#/components/schemas/{name}"
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
+OWN_KINDS: Final = frozenset({"engine", "gateway"})
+"""Topics that are nobody's business outside."""
+
 Json = dict[str, Any]
 
 ABOUT: Final = (
@@ -47,7 +50,7 @@ OUTPUTS_HAVE: Final = ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_ti
 
 def asyncapi(topics: Topics, servers: str | None = None) -> Json:
     """Make the document; ``servers`` is the cluster's address, where it may be told."""
-    told = [topic for topic in topics if topic.kind != "engine"]
+    told = [topic for topic in topics if topic.kind not in OWN_KINDS]
     document: Json = {
         "asyncapi": ASYNCAPI,
         "id": "urn:xiaohe:dispatch",

@@ -4,7 +4,7 @@ from xiaohe.gateway import documents, health
 from xiaohe.gateway.access import action_doors, ca_door, login_doors
 from xiaohe.gateway.alerts import doors as alerts
 from xiaohe.gateway.door import Door
-from xiaohe.gateway.events import sse
+from xiaohe.gateway.events import hook_doors, incident_doors, sse
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.positions import doors as positions
 
@@ -19,6 +19,8 @@ def doors_of(parts: Parts) -> tuple[Door, ...]:
         *alerts.doors(parts),
         *positions.doors(parts),
         *sse.doors(parts),
+        *incident_doors.doors(parts),
+        *hook_doors.doors(parts),
         *documents.doors(parts, lambda: tuple(found)),
     ]
     return tuple(found)

@@ -13,6 +13,8 @@ from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.alerts.mapping import Feed
 from xiaohe.gateway.events.feed import Feed as EventFeed
+from xiaohe.gateway.events.parcels import Parcels
+from xiaohe.gateway.events.webhooks import Webhooks
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
@@ -54,6 +56,7 @@ class Parts:
     first_link: str | None = field(init=False, default=None, repr=False)
     publisher: Publisher = field(init=False)
     feed: EventFeed = field(init=False)
+    webhooks: Webhooks | None = field(init=False, default=None)
     keeper: Keeper | None = field(init=False, default=None)
     abroad: Abroad | None = field(init=False, default=None)
     intake: Intake = field(init=False)
@@ -72,6 +75,14 @@ class Parts:
             self.keeper = self._keeper(self.secret)
             self.access = self.keeper
             self.publisher.witness = self.keeper.audit
+            self.webhooks = self._webhooks(self.secret)
+
+    def _webhooks(self, secret: Secret) -> Webhooks:
+        return Webhooks(
+            cluster=self.cluster, topics=self.topics, feed=self.feed, publisher=self.publisher,
+            settings=self.settings.events.webhooks, secret=secret, now_ms=self.now_ms,
+            render=Parcels(self.feeds, self.incidents, self.now_ms).of,
+        )  # fmt: skip
 
     def _keeper(self, secret: Secret) -> Keeper:
         settings = self.settings.access
@@ -98,6 +109,8 @@ class Parts:
                 self.first_link = await self.keeper.first_link()
             await starting.enter_async_context(self.feed)
             await starting.enter_async_context(self.drain)
+            if self.webhooks is not None:
+                await starting.enter_async_context(self.webhooks)
             self._running = starting.pop_all()
         return self
 

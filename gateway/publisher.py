@@ -22,7 +22,9 @@ again, and the same id makes a second arrival harmless."""
 REQUEST_TIMEOUT_MS: Final = 4_000
 """One request of the producer; shorter than the wait for its acknowledgement."""
 
-OWN_TOPICS: Final = frozenset({"access", "audit"})
+OWN_TOPICS: Final = frozenset(
+    {"access", "audit", "webhooks", "webhook_progress", "webhook_dead_letters"}
+)
 """Topics that the gateway writes for itself, without anybody's permit."""
 
 BATCH_BYTES: Final = 16 * 1024

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from xiaohe.dispatch.inputs import Identifier
 from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
+from xiaohe.gateway.events.settings import EventsSettings
 
 OPEN_DOORS_MAX: Final = 64
 """Doors that may be open for what cannot sign: each is a risk that somebody has to know of."""
@@ -62,6 +63,7 @@ class DoorsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The whole file."""
 
     access: AccessSettings = AccessSettings()
+    events: EventsSettings = EventsSettings()
 
 
 def load_settings(raw: bytes) -> DoorsSettings:
@@ -71,7 +73,15 @@ def load_settings(raw: bytes) -> DoorsSettings:
     except (BadYaml, RecursionError, msgspec.MsgspecError) as fault:
         raise SettingsError(f"doors: {fault}; data/doors.yaml shows every value") from None
     _check(settings.access)
+    _check_events(settings.events)
     return settings
+
+
+def _check_events(events: EventsSettings) -> None:
+    try:
+        events.webhooks.networks()
+    except ValueError as fault:
+        raise SettingsError(f"doors: events.webhooks.allow_networks: {fault}") from None
 
 
 def _check(access: AccessSettings) -> None:

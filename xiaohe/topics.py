@@ -154,6 +154,9 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
     redactions: Topic
     access: Topic
     audit: Topic
+    webhooks: Topic
+    webhook_progress: Topic
+    webhook_dead_letters: Topic
     decisions: Topic
     wakeups: Topic
     sources: dict[str, Topic]

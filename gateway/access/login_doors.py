@@ -46,6 +46,10 @@ _Given = Annotated[str, Meta(min_length=1, max_length=GIVEN_CHARACTERS_MAX)]
 _Token = Annotated[str, Meta(min_length=1, max_length=TOKEN_CHARACTERS_MAX)]
 
 
+FORM_FIELDS_MAX: Final = 4
+"""Fields of the page's form that are read; it has one."""
+
+
 class _Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cookies: bool = False
 
@@ -124,7 +128,7 @@ class LoginDoors:
         """Log in with a link's token; from the page's form, with cookies."""
         by_form = visit.media_type == FORM
         if by_form:
-            fields = parse_qs(visit.body.decode("ascii", "replace"), max_num_fields=4)
+            fields = _fields_of(visit.body)
             token = fields.get("token", [""])[0]
             cookies = True
         else:
@@ -261,6 +265,14 @@ _ONLY: Final = "/v1/session/refresh"
 """The one path that a browser sends the refresh token to."""
 
 
+def _fields_of(body: bytes) -> dict[str, list[str]]:
+    """Read the page's form: one field; whatever has more than a few is none of ours."""
+    try:
+        return parse_qs(body.decode("ascii", "replace"), max_num_fields=FORM_FIELDS_MAX)
+    except ValueError:
+        return {}
+
+
 def _told(principal: Principal) -> dict[str, object]:
     areas = principal.area_ids
     return {
@@ -345,7 +357,11 @@ def doors(parts: Parts) -> tuple[Door, ...]:
                 Parameter(name="state", where="query", what="As it was given."),
                 Parameter(name="code", where="query", what="The provider's code."),
             ),
-            answers=(Answer(status=303, what="In, with cookies: to /."), many),
+            answers=(
+                Answer(status=303, what="In, with cookies: to /."),
+                Answer(status=404, what="No provider is set."),
+                many,
+            ),
         ),
         Door(
             method="POST", path="/v1/session/refresh", name="session_refresh",

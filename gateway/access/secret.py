@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES: Final = 32
 """256 bits: of the secret, and of every key that is derived."""
 
-Purpose = Literal["device", "token", "record", "csrf"]
+Purpose = Literal["device", "token", "record", "csrf", "webhook"]
 """What a derived key is for; no key serves for two things."""
 
 

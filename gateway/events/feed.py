@@ -126,6 +126,12 @@ class Feed:
         """Give the partition in which an area's records lie, of every event topic."""
         return partition_of(area_id.encode(), self._partitions)
 
+    def partitions_of(self, area_ids: Iterable[str] | None) -> Sequence[int]:
+        """Give the partitions of some areas; None is all."""
+        if area_ids is None:
+            return range(self._partitions)
+        return sorted({self.partition_of(each) for each in area_ids})
+
     def now(self, partition: int) -> Position:
         """Give the position after all that has been read: what comes next is new."""
         return Position({each: self._next[each, partition] for each in EVENT_TOPICS})

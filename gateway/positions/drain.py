@@ -118,7 +118,7 @@ class Drain(ConsumerRebalanceListener):
         await self._publisher.__aenter__()
         self._consumer = ManyConsumer(
             **client_options(self._cluster),
-            group_id=f"{self._topics.positions.name}-from-raw",
+            group_id=f"gateway-{self._topics.positions.name}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=SESSION_MS,

@@ -66,6 +66,9 @@ def test_inputs_are_stamped_by_the_broker(file: Topics):
         "wakeups",
         "access",
         "audit",
+        "webhooks",
+        "webhook_progress",
+        "webhook_dead_letters",
     }
 
 

@@ -11,13 +11,17 @@ import uvicorn
 from tests.gateway.door_bench import TokenIsName
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.gateway.access.principal import Access
+from xiaohe.gateway.access.secret import Secret
+from xiaohe.gateway.alerts.feed_file import load_feeds
 from xiaohe.gateway.app import application
 from xiaohe.gateway.door import Door
 from xiaohe.gateway.doors import doors_of
+from xiaohe.gateway.events.settings import EventsSettings, WebhookSettings
 from xiaohe.gateway.known import Known
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.serve import address_of, listen
-from xiaohe.places import POLICY
+from xiaohe.gateway.settings import DoorsSettings
+from xiaohe.places import PACKAGE, POLICY
 from xiaohe.topics import Topics
 
 UP_S = 40.0
@@ -29,15 +33,30 @@ areas:
 """
 
 
-def connected_parts(cluster: str, topics: Topics, access: Access | None = None) -> Parts:
+LOOPBACK = WebhookSettings(
+    allow_http=True, allow_networks=("127.0.0.0/8",), first_pause_s=0.02, pause_s_max=0.2
+)
+"""Webhooks to receivers of the tests, tried again soon."""
+
+
+def connected_parts(
+    cluster: str,
+    topics: Topics,
+    access: Access | None = None,
+    webhooks: WebhookSettings = LOOPBACK,
+) -> Parts:
     """Parts of the tests' Kafka; whoever gives a token has it as name."""
-    return Parts(
+    made = Parts(
         cluster=cluster,
         topics=topics,
         known=Known(load_policy(AREAS, base=POLICY.read_bytes()), ()),
         now_ms=lambda: time.time_ns() // 1_000_000,
-        access=access or TokenIsName(),
+        feeds=load_feeds(PACKAGE / "data" / "feeds"),
+        settings=DoorsSettings(events=EventsSettings(webhooks=webhooks)),
+        secret=Secret(b"a secret of the tests, 32 bytes."),
     )
+    made.access = access or TokenIsName()
+    return made
 
 
 @contextlib.contextmanager

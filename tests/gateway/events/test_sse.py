@@ -1,5 +1,6 @@
 """Streams of an area's events, from a gateway that runs on a real Kafka."""
 
+import asyncio
 import socket
 import statistics
 import time
@@ -14,6 +15,7 @@ from xiaohe.broker import Broker
 from xiaohe.gateway import serve
 from xiaohe.gateway.events import feed
 from xiaohe.gateway.events.position import BadPosition, Position, read_position
+from xiaohe.gateway.parts import Parts
 from xiaohe.topics import Topics
 
 pytestmark = pytest.mark.kafka
@@ -153,6 +155,23 @@ def _is_held(deaf: socket.socket) -> bool:
     """Whether the gateway's end of a connection still is there, as the system sees it."""
     name = deaf.getsockname()
     return any(each.raddr == name for each in psutil.Process().net_connections("tcp"))
+
+
+async def test_streams_end_when_the_gateway_does(broker: Broker, shared_topics: Topics) -> None:
+    """Nobody is waited for: each stream is told to come again, and the gateway is gone at once."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    made: list[Parts] = []
+
+    def parts() -> Parts:
+        loops.append(asyncio.get_running_loop())
+        made.append(connected_parts(broker.bootstrap_servers, shared_topics))
+        return made[0]
+
+    with running_gateway(parts) as url:
+        async with stream(url) as opened:
+            loops[0].call_soon_threadsafe(made[0].leave)
+            with pytest.raises(EOFError):
+                await opened.next()
 
 
 def test_a_position_is_read_as_it_was_written() -> None:
