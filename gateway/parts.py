@@ -12,6 +12,7 @@ from xiaohe.gateway.access.passwords import Hashes
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.alerts.mapping import Feed
+from xiaohe.gateway.alerts.open311 import Service
 from xiaohe.gateway.events.feed import Feed as EventFeed
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
@@ -48,6 +49,7 @@ class Parts:
     secure: bool = False
     addresses: Sequence[AddressPoint] = ()
     feeds: Mapping[str, Feed] = field(default_factory=dict)
+    services: Sequence[Service] = ()
     incidents: IncidentViews = field(default_factory=IncidentViews)
     asking: Asking = field(default_factory=Asking)
     publisher: Publisher = field(init=False)

@@ -161,6 +161,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
     from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
     from xiaohe.gateway.alerts.feed_file import FeedFileError  # noqa: PLC0415 - the same
+    from xiaohe.gateway.alerts.open311 import ServicesFileError  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
@@ -195,6 +196,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         ReplayRefused,
         RoadsFileError,
         RosterFileError,
+        ServicesFileError,
         StackFailed,
         TopicsFileError,
         TopicsUnreadableError,

@@ -7,6 +7,7 @@ PACKAGE = Path(__file__).parent
 ROADS = PACKAGE / "data" / "roads.geojson"
 ROSTER = PACKAGE / "data" / "roster.json"
 POLICY = PACKAGE / "data" / "policy.yaml"
+SERVICES = PACKAGE / "data" / "open311.yaml"
 
 DATA_DIR = Path(".xiaohe")
 """The default folder for what is kept while running: broker, logs."""

@@ -16,13 +16,14 @@ from xiaohe.commands.options import (
     NeededServers,
     PolicyFile,
     Roads,
+    Services,
     Speed,
 )
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.geo.files import load_addresses, load_pieces
 from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say_json
-from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
+from xiaohe.places import DATA_DIR, POLICY, ROADS, SERVICES, read_file
 from xiaohe.topics import load_topics
 from xiaohe.wire.reaching import BROKER_WAIT_S, reach
 
@@ -86,10 +87,12 @@ def gateway(
     roads: Roads = None,
     policy: PolicyFile = None,
     feeds: Feeds = None,
+    services: Services = None,
     json: Json = False,
 ) -> int:
     """Run one gateway until SIGTERM."""
     from xiaohe.gateway.alerts.feed_file import load_feeds  # noqa: PLC0415 - HTTP is slow to load
+    from xiaohe.gateway.alerts.open311 import read_services  # noqa: PLC0415 - the same
     from xiaohe.gateway.known import Known  # noqa: PLC0415 - the same
     from xiaohe.gateway.parts import Parts  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - the same
@@ -100,6 +103,7 @@ def gateway(
     cluster = kafka.access(bootstrap_servers)
     asyncio.run(reach(cluster, wait_s=BROKER_WAIT_S))
     houses = load_addresses(roads or ROADS)
+    asked_for = read_services(read_file(services or SERVICES), str(services or SERVICES))
     mapped = load_feeds(feeds) if feeds else {}
     listener = listen(http)
 
@@ -110,6 +114,7 @@ def gateway(
             known=Known(rules, pieces),
             addresses=houses,
             feeds=mapped,
+            services=asked_for,
             now_ms=lambda: time.time_ns() // 1_000_000,
         )
 
