@@ -31,7 +31,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-VERSION = 3
+VERSION = 4
 """Of what is written: the entries, the records, facts and rows in them. Absent in version 1."""
 
 SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
