@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from aiokafka import ConsumerRecord
+
 from xiaohe.gateway.access.keeper import Keeper
 from xiaohe.gateway.access.oidc import Abroad
 from xiaohe.gateway.access.passwords import Hashes
@@ -16,7 +18,7 @@ from xiaohe.gateway.events.feed import Feed as EventFeed
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
-from xiaohe.gateway.positions.asking import Asking
+from xiaohe.gateway.positions.asking import Asking, follow
 from xiaohe.gateway.positions.door_intake import DoorIntake
 from xiaohe.gateway.positions.drain import Drain
 from xiaohe.gateway.positions.inflow import Inflow
@@ -87,7 +89,7 @@ class Parts:
             await starting.enter_async_context(self.publisher)
             for topic, take in (
                 (self.topics.roster, self.known.take_roster_record),
-                (self.topics.incidents, self.incidents.take_record),
+                (self.topics.incidents, self._take_incident),
                 (self.topics.members, self.known.take_member_record),
             ):
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
@@ -97,6 +99,13 @@ class Parts:
             await starting.enter_async_context(self.drain)
             self._running = starting.pop_all()
         return self
+
+    def _take_incident(self, record: ConsumerRecord) -> None:
+        """Follow the incidents; a new one has those on shift asked where they are."""
+        self.incidents.take_record(record)
+        view = self.incidents.get((record.key or b"").decode(errors="replace"))
+        if view is not None:
+            follow(self.asking, view, self.known.roster, self.now_ms())
 
     def leave(self) -> None:
         """Let those go who hold a door open: the gateway ends."""
