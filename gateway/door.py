@@ -53,7 +53,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer that a door may give, beside those that every door may."""
+    """One answer that a door may give, beside those that every door may.
+
+    An empty ``media_type``: it has no body.
+    """
 
     status: int
     what: str

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from xiaohe.gateway.door import (
     COMMON_STATUSES,
-    JSON,
     PROBLEM,
     Answer,
     Body,
@@ -165,6 +164,6 @@ def _add(
 def _answer_content(answer: Answer) -> Json:
     if answer.status >= HTTPStatus.BAD_REQUEST and answer.schema is None:
         return {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    if answer.status == HTTPStatus.NO_CONTENT:
+    if answer.status == HTTPStatus.NO_CONTENT or not answer.media_type:
         return {}
-    return {answer.media_type or JSON: {"schema": dict(answer.schema) if answer.schema else {}}}
+    return {answer.media_type: {"schema": dict(answer.schema) if answer.schema else {}}}

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from aiokafka import ConsumerRecord
+
 from xiaohe.gateway.access.keeper import Keeper
 from xiaohe.gateway.access.oidc import Abroad
 from xiaohe.gateway.access.passwords import Hashes
@@ -19,7 +21,7 @@ from xiaohe.gateway.events.webhooks import Webhooks
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
-from xiaohe.gateway.positions.asking import Asking
+from xiaohe.gateway.positions.asking import Asking, follow
 from xiaohe.gateway.positions.door_intake import DoorIntake
 from xiaohe.gateway.positions.drain import Drain
 from xiaohe.gateway.positions.inflow import Inflow
@@ -102,7 +104,7 @@ class Parts:
             await starting.enter_async_context(self.publisher)
             for topic, take in (
                 (self.topics.roster, self.known.take_roster_record),
-                (self.topics.incidents, self.incidents.take_record),
+                (self.topics.incidents, self._take_incident),
                 (self.topics.members, self.known.take_member_record),
             ):
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
@@ -115,6 +117,13 @@ class Parts:
                 await starting.enter_async_context(self.webhooks)
             self._running = starting.pop_all()
         return self
+
+    def _take_incident(self, record: ConsumerRecord) -> None:
+        """Follow the incidents; a new one has those on shift asked where they are."""
+        self.incidents.take_record(record)
+        view = self.incidents.get((record.key or b"").decode(errors="replace"))
+        if view is not None:
+            follow(self.asking, view, self.known.roster, self.now_ms())
 
     def leave(self) -> None:
         """Let those go who hold a door open: the gateway ends."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+from base64 import b64decode
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -156,10 +157,7 @@ class Keeper:
             return self._principal(key_of("device", device_id), account, address)
         authorization = visitor.header("authorization")
         if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            if scheme.lower() != "bearer":
-                raise Unauthenticated(_NOBODY)
-            return self._with_token(token.strip(), visitor, address)
+            return self._with_token(_token_of(authorization), visitor, address)
         token = cookie_of(visitor, ACCESS_COOKIE)
         if token is not None:
             return self._with_cookie(token, visitor, address)
@@ -294,6 +292,24 @@ class Keeper:
         except TooManyTries:
             self.audit.refused("too_many_tries", claimed=account_key, address=address)
             raise
+
+
+def _token_of(authorization: str) -> str:
+    """Give the token that is shown. Raises Unauthenticated.
+
+    A service's key may also stand as the password of a user of any name (Basic): phones and
+    servers that forward have fields for these two, and none for a token. Nobody's own password
+    counts here, so that there is nothing to be guessed.
+    """
+    scheme, _, shown = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return shown.strip()
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):  # no Base64, or no text
+            password = b64decode(shown.strip(), validate=True).decode().partition(":")[2]
+            if password.startswith(SERVICE_KEY):
+                return password
+    raise Unauthenticated(_NOBODY)
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

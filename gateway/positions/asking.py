@@ -7,12 +7,13 @@ Pure: incidents and times come in, devices come out.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.times import BadTime, parse_rfc3339
 
-OPENED: Final = "incident.opened"
+NEW: Final = frozenset({"open", "dispatched"})
+"""States of an incident that nobody has accepted yet."""
 
 ASKED_MS_MAX: Final = 120_000
 """A device that has not sent anything for so long after an incident was opened is not asked: by
@@ -28,6 +29,19 @@ INCIDENTS_KEPT_MAX: Final = 10_000
 """Incidents remembered, so that one whose event is read again asks nobody again."""
 
 
+class Opened(Protocol):
+    """What counts here of an incident as it now stands."""
+
+    @property
+    def incident_id(self) -> str: ...  # noqa: D102 - as in the contract
+    @property
+    def area_id(self) -> str: ...  # noqa: D102 - as in the contract
+    @property
+    def state(self) -> str: ...  # noqa: D102 - as in the contract
+    @property
+    def timeline(self) -> Mapping[str, str | None]: ...  # noqa: D102 - as in the contract
+
+
 class Asking:
     """Who is still to be asked, and for how long."""
 
@@ -35,13 +49,17 @@ class Asking:
         self._until_ms: dict[str, int] = {}
         self._incidents: dict[str, None] = {}
 
+    def is_new(self, incident_id: str, opened_ms: int, now_ms: int) -> bool:
+        """Tell whether nobody was asked for this incident, and it is not too late to."""
+        return incident_id not in self._incidents and now_ms < opened_ms + ASKED_MS_MAX
+
     def opened(
         self, incident_id: str, device_ids: Iterable[str], opened_ms: int, now_ms: int
     ) -> int:
         """Let these devices be asked, unless that was done or is long ago; give how many."""
-        until_ms = opened_ms + ASKED_MS_MAX
-        if incident_id in self._incidents or until_ms <= now_ms:
+        if not self.is_new(incident_id, opened_ms, now_ms):
             return 0
+        until_ms = opened_ms + ASKED_MS_MAX
         self._incidents[incident_id] = None
         _keep(self._incidents, INCIDENTS_KEPT_MAX)
         chosen = list(dict.fromkeys(device_ids))[:DEVICES_AN_INCIDENT_MAX]
@@ -66,21 +84,19 @@ def _keep(held: dict[str, int] | dict[str, None], most: int) -> None:
         held.pop(next(iter(held)))
 
 
-def follow(asking: Asking, event: Mapping[str, object], roster: Roster, now_ms: int) -> int:
-    """Take one incident event: an opening asks the devices of the area's members on shift.
+def follow(asking: Asking, incident: Opened, roster: Roster, now_ms: int) -> int:
+    """Take one incident as it now stands: a new one asks the devices of those on shift in its area.
 
     Whoever is off duty is not asked where they are. Gives how many are to be asked now.
     """
-    incident_id, area_id, at = event.get("incident_id"), event.get("area_id"), event.get("at")
-    if event.get("type") != OPENED:
-        return 0
-    if not (isinstance(incident_id, str) and isinstance(area_id, str) and isinstance(at, str)):
-        return 0
     try:
-        opened_ms = parse_rfc3339(at)
+        opened_ms = parse_rfc3339(incident.timeline.get("received") or "")
     except BadTime:
         return 0
-    return asking.opened(incident_id, devices_on_shift(roster, area_id, now_ms), opened_ms, now_ms)
+    if incident.state not in NEW or not asking.is_new(incident.incident_id, opened_ms, now_ms):
+        return 0
+    devices = devices_on_shift(roster, incident.area_id, now_ms)
+    return asking.opened(incident.incident_id, devices, opened_ms, now_ms)
 
 
 def devices_on_shift(roster: Roster, area_id: str, at_ms: int) -> list[str]:

@@ -92,7 +92,7 @@ def _osmand_doors(taking: Taking) -> tuple[Door, Door]:
         return Reply(headers=_refused(outcome))
 
     answers = (
-        Answer(status=200, what="Taken; the body is empty.", media_type="text/plain"),
+        Answer(status=200, what="Taken; the body is empty.", media_type=""),
         Answer(status=404, what="Of a JSON body: no member has this device (else 400)."),
     )
     return (

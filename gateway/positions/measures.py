@@ -26,6 +26,9 @@ PERCENT: Final = 100.0
 NUMBER_CHARACTERS_MAX: Final = 40
 """Digits of a double with sign, point and exponent, twice over."""
 
+BLANKS: Final = " \t\r\n"
+"""What may stand around a number: not all that Python counts as blank is skipped by its float."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 _INTEGER_MAX: Final = 2**63 - 1
@@ -34,7 +37,8 @@ _INTEGER_MAX: Final = 2**63 - 1
 def number(stated: object) -> float | None:
     """Give a finite number, None for anything else."""
     if isinstance(stated, str) and len(stated) <= NUMBER_CHARACTERS_MAX:
-        stated = float(stated) if _NUMBER.fullmatch(stated.strip()) else None
+        text = stated.strip(BLANKS)
+        stated = float(text) if _NUMBER.fullmatch(text) else None
     if isinstance(stated, bool) or not isinstance(stated, int | float):
         return None
     if isinstance(stated, int) and abs(stated) > _INTEGER_MAX:

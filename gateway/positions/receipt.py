@@ -38,6 +38,7 @@ def receipt_of(received_ms: int, datum: str | None, timezone: str | None) -> Rec
 
 def datum_of(name: str | None) -> Datum:
     """Give the datum of this name, WGS-84 for None. Raises BadInput."""
+    datum: Datum
     for datum in get_args(Datum):
         if name == datum:
             return datum

@@ -126,7 +126,7 @@ def _meanings(header: str, delimiter: str, device: str | None) -> list[str | Non
             raise BadInput(Reason.UNKNOWN_VALUE, f"the column {name} needs its unit: {better}")
     meanings = [MEANINGS.get(name) for name in plain]
     needed = {"lon", "lat", "time"} | (set() if device else {"device"})
-    missing = sorted(needed - set(meanings))  # type: ignore[arg-type]
+    missing = sorted(needed - set(meanings))
     if missing:
         raise BadInput(Reason.MISSING_FIELD, f"no column is {' or '.join(missing)}")
     if any(meanings.count(meaning) > 1 for meaning in set(meanings) - {None}):

@@ -73,7 +73,7 @@ class Taking:
         accepted = len(read) - len(refused) - len(good)
         if good:
             said = [each for _, each in good]
-            permit = await visit.permit(self._about(said, area_id))
+            permit = await visit.permit(self._about(said, area_id, visit.received_ms))
             taken = await self._parts.intake.take(permit, door, said, visit.body)
             accepted += taken.accepted
             refused += [
@@ -92,14 +92,14 @@ class Taking:
                 self._told_ms[door, reason] = now_ms
                 log.warning("position_refused", door=door, reason=reason.value)
 
-    def _about(self, said: Sequence[Said], area_id: str | None) -> About:
+    def _about(self, said: Sequence[Said], area_id: str | None, at_ms: int) -> About:
         """Say whom a message speaks for: the one device or member that it names, and their area.
 
         Of several nobody is named: who may speak for one only may not send them.
         """
         devices = {each.device_id for each in said if each.device_id}
         members = {each.member_id for each in said if isinstance(each, RawFix) and each.member_id}
-        areas = {self._area_of(each) for each in said}
+        areas = {self._area_of(each, at_ms) for each in said}
         alone = len(devices) + len(members) == 1
         return About(
             area_id=area_id or (areas.pop() if len(areas) == 1 else None),
@@ -107,12 +107,13 @@ class Taking:
             member_id=members.pop() if alone and members else None,
         )
 
-    def _area_of(self, said: Said) -> str | None:
-        roster = self._parts.known.roster
+    def _area_of(self, said: Said, at_ms: int) -> str | None:
+        owners = self._parts.known.owners
         if isinstance(said, RawFix) and said.member_id is not None:
-            return roster.area_of(said.member_id)
-        member_id = roster.by_device(said.device_id) if said.device_id else None
-        return None if member_id is None else roster.area_of(member_id)
+            owner = owners.of_member(said.member_id)
+        else:
+            owner = owners.one(said.device_id, at_ms) if said.device_id else None
+        return None if owner is None else owner.area_id
 
 
 def _is_of_somebody(read: Read) -> TypeGuard[Said]:

@@ -73,7 +73,17 @@ class _Texts:
 
     ODD: Final = (
         *(b"", b"\x00", b"\xff", b"\xef\xbb\xbf", b'"', b",", b";", b"<", b"&", b"-1", b"1e9"),
-        *(b"NaN", b"\n", b"%ff", b"&id=", CANARY.encode(), "街".encode()),
+        *(
+            b"NaN",
+            b"\n",
+            b"%ff",
+            b"\x1c",
+            b"%1f",
+            b"\xc2\x85",
+            b"&id=",
+            CANARY.encode(),
+            "街".encode(),
+        ),
     )
     CHANGES_MAX: Final = 4
 

@@ -5,6 +5,7 @@ from typing import Any
 from xiaohe.dispatch.inputs import RosterEntry, Shift
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.times import rfc3339
+from xiaohe.gateway.incident_views import IncidentView
 from xiaohe.gateway.positions import asking
 from xiaohe.gateway.positions.asking import ASKED_MS_MAX, Asking, follow
 
@@ -29,12 +30,13 @@ def roster() -> Roster:
     return members
 
 
-def opened(**changed: Any) -> dict[str, object]:
-    """The event of an opening."""
-    return {
-        "type": "incident.opened", "incident_id": "i-1", "area_id": "north",
-        "at": rfc3339(NOW_MS), **changed,
+def opened(**changed: Any) -> IncidentView:
+    """An incident that was received now."""
+    said = {
+        "incident_id": "i-1", "area_id": "north", "state": "open", "priority": 2,
+        "category": "fight", "last_seq": 1, "timeline": {"received": rfc3339(NOW_MS)},
     }  # fmt: skip
+    return IncidentView(**(said | changed))
 
 
 def test_the_devices_of_those_on_shift_are_asked() -> None:
@@ -56,9 +58,10 @@ def test_a_device_is_asked_once_an_incident() -> None:
 
 
 def test_an_old_opening_asks_nobody() -> None:
-    """A gateway that starts reads events of hours ago."""
+    """A gateway that starts reads incidents of weeks ago."""
     who = Asking()
-    assert follow(who, opened(at=rfc3339(NOW_MS - ASKED_MS_MAX)), roster(), NOW_MS) == 0
+    old = opened(timeline={"received": rfc3339(NOW_MS - ASKED_MS_MAX)})
+    assert follow(who, old, roster(), NOW_MS) == 0
 
 
 def test_who_sends_too_late_is_not_asked() -> None:
@@ -69,12 +72,12 @@ def test_who_sends_too_late_is_not_asked() -> None:
     assert not who.take("a1", NOW_MS + ASKED_MS_MAX)
 
 
-def test_other_events_and_odd_ones_ask_nobody() -> None:
-    """The hook takes whatever lies in the topic."""
+def test_what_somebody_has_accepted_asks_nobody() -> None:
+    """Nor does what is over, or has no time, or no area that is known."""
     who = Asking()
-    odd = ({}, opened(type="incident.closed"), opened(at="soon"), opened(area_id=None),
-           opened(incident_id=7), opened(area_id="nowhere"))  # fmt: skip
-    assert [follow(who, each, roster(), NOW_MS) for each in odd] == [0] * 6
+    others = (opened(state="accepted"), opened(state="closed"), opened(timeline={}),
+              opened(timeline={"received": "soon"}), opened(area_id="nowhere"))  # fmt: skip
+    assert [follow(who, each, roster(), NOW_MS) for each in others] == [0] * 5
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: Any) -> None:
