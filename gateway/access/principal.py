@@ -19,6 +19,15 @@ Role = Literal[
 ]
 
 
+MEMBER_ROLES: Final[frozenset[Role]] = frozenset({"member", "squad_leader", "squadron_leader"})
+"""Who speaks in ``member-actions``; their principal_id is their member_id."""
+
+DESK_ROLES: Final[frozenset[Role]] = frozenset(
+    {"duty_lead", "police_room", "department", "community_office", "auditor"}
+)
+"""Who sits at a desk; their principal_id is their operator_id."""
+
+
 class Change(StrEnum):
     """What somebody may want to do; each is allowed by name, and what is not named is denied."""
 
@@ -37,8 +46,9 @@ class Change(StrEnum):
 class Principal(Struct, frozen=True, kw_only=True):
     """Somebody, or something, whose name was proved.
 
-    ``area_ids`` None is every area. ``trusted`` is False for a device that cannot sign: what it
-    says is marked so.
+    ``area_ids`` None is every area. ``scopes`` are the changes that a service was given by name;
+    for somebody with a referral's link, what it is about. ``trusted`` is False for a device that
+    cannot sign: what it says is marked so. ``address`` is where this visit came from, shortened.
     """
 
     principal_id: str
@@ -46,13 +56,26 @@ class Principal(Struct, frozen=True, kw_only=True):
     area_ids: frozenset[str] | None = frozenset()
     scopes: frozenset[str] = frozenset()
     trusted: bool = True
+    session_id: str | None = None
+    address: str = ""
+
+    @property
+    def is_person(self) -> bool:
+        """Whether what they do is done by hand."""
+        return self.role in MEMBER_ROLES or self.role in DESK_ROLES
 
 
 class About(Struct, frozen=True, kw_only=True):
-    """What a change is about, as far as it matters for whether it may be."""
+    """What a change is about, as far as it matters for whether it may be.
+
+    A door states what it knows: ``area_id`` always where there is one (who is limited to areas is
+    refused without it), ``member_id`` and ``device_id`` whoever is spoken for, ``action`` the word
+    of ``member-actions`` or ``operator-actions``.
+    """
 
     area_id: str | None = None
     member_id: str | None = None
+    device_id: str | None = None
     dispatch_id: str | None = None
     incident_id: str | None = None
     matter_id: str | None = None
