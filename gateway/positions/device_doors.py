@@ -121,7 +121,7 @@ class DeviceDesk:
         """Tell all of one device."""
         name = visit.path_parameters["device_id"]
         owner = self._inflow.owners.one(name, visit.received_ms)
-        await visit.permit(About(area_id=owner and owner.area_id, device_id=name))
+        await visit.permit(About(area_id=None if owner is None else owner.area_id, device_id=name))
         unknown = self._inflow.unknown.get(name)
         if name in self._inflow.devices:
             told = self._told(name, visit.received_ms)
