@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from xiaohe.gateway.access.principal import Forbidden, Unauthenticated
-from xiaohe.gateway.door import Body, Door, Refusal, Reply, Visit
+from xiaohe.gateway.door import PROBLEM, Body, Door, Refusal, Reply, Visit
 from xiaohe.gateway.doors import doors_of
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.publisher import NotPublished
@@ -36,11 +36,6 @@ QUERY_BYTES_MAX: Final = 8 * 1024
 
 QUERY_FIELDS_MAX: Final = 100
 """Fields of a query that are read."""
-
-PROBLEM: Final = "application/problem+json"
-
-COMMON_STATUSES: Final = (400, 401, 403, 408, 411, 413, 415, 429, 500, 503)
-"""What every door with a change may answer beside its own; the OpenAPI document lists them."""
 
 log = structlog.get_logger()
 
@@ -91,7 +86,7 @@ def _endpoint(by_method: Mapping[str, Door], parts: Parts):  # noqa: ANN202 - St
             return problem(403, "forbidden", str(denied))
         except NotPublished as failed:
             return problem(503, "not_published", str(failed), {"retry-after": "1"})
-        return _response(reply)
+        return _response(reply, head=request.method == "HEAD")
 
     return endpoint
 
@@ -177,15 +172,20 @@ def _oversize(taken: Body) -> Refusal:
     return Refusal(413, "oversize", detail, {"connection": "close"})
 
 
-def _response(reply: Reply) -> Response:
-    headers = {"cache-control": "no-store", **reply.headers}
+def _response(reply: Reply, *, head: bool) -> Response:
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **reply.headers}
+    if reply.stream is not None and head:
+        return Response(None, reply.status, media_type=reply.media_type, headers=headers)
     if reply.stream is not None:
         return StreamingResponse(
             reply.stream, reply.status, media_type=reply.media_type, headers=headers
         )
     body = reply.as_bytes()
     media_type = reply.media_type if body else None
-    return Response(body, reply.status, media_type=media_type, headers=headers)
+    response = Response(body, reply.status, media_type=media_type, headers=headers)
+    for cookie in reply.cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
 
 
 def problem(

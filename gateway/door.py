@@ -20,6 +20,11 @@ from xiaohe.gateway.access.principal import (
 )
 
 JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+
+COMMON_STATUSES: Final = (400, 401, 403, 408, 411, 413, 415, 429, 500, 503)
+"""What every door with a change may answer beside its own; the OpenAPI document lists them."""
+
 KIB: Final = 1024
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -58,7 +63,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back. ``value`` is made JSON; ``body`` goes as it is; ``stream`` piece by piece."""
+    """What goes back. ``value`` is made JSON; ``body`` goes as it is; ``stream`` piece by piece.
+
+    ``cookies`` are whole values of Set-Cookie.
+    """
 
     status: int = 200
     value: object = None
@@ -66,6 +74,7 @@ class Reply:
     stream: AsyncIterator[bytes] | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
 
     def as_bytes(self) -> bytes:
         """Give the body; empty where there is none."""
@@ -101,11 +110,14 @@ class Visit:
         found = self.parameters.get(name)
         return found[0] if found else None
 
-    async def permit(self, about: About = NOTHING_MORE) -> Permit:
-        """Ask whether who stands here may make the door's change about this. Raises Forbidden."""
+    async def permit(self, about: About = NOTHING_MORE, change: Change | None = None) -> Permit:
+        """Ask whether who stands here may make the door's change about this. Raises Forbidden.
+
+        ``change`` stands in for the door's, where only the body says which of several it is.
+        """
         assert self.change is not None, "a door that anybody may use changes nothing"
         assert self.principal is not None, "the application identifies before it hands over"
-        return await self.access.authorise(self.principal, self.change, about)
+        return await self.access.authorise(self.principal, change or self.change, about)
 
 
 Handler = Callable[[Visit], Awaitable[Reply]]

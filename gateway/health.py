@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaError
 
 from xiaohe.gateway.door import Answer, Door, Reply, Visit
 from xiaohe.gateway.parts import Parts
-from xiaohe.topics import Topics
+from xiaohe.topics import GATEWAY, Topics
 from xiaohe.wire.cluster_access import Cluster, client_options
 
 ANSWER_TIMEOUT_MS: Final = 2_000
@@ -65,7 +65,8 @@ def doors(parts: Parts) -> tuple[Door, ...]:
 
 
 async def _missing_topics(cluster: Cluster, topics: Topics) -> list[str] | None:
-    """Give the topics that the cluster lacks, or None where it does not answer."""
+    """Give those of the gateway's topics that the cluster lacks (others it may not be allowed to
+    see), or None where it does not answer."""
     admin = AIOKafkaAdminClient(**client_options(cluster), request_timeout_ms=ANSWER_TIMEOUT_MS)
     try:
         await admin.start()
@@ -74,4 +75,4 @@ async def _missing_topics(cluster: Cluster, topics: Topics) -> list[str] | None:
         return None
     finally:
         await admin.close()
-    return sorted(topic.name for topic in topics if topic.name not in found)
+    return sorted(topic.name for topic in topics.of(GATEWAY) if topic.name not in found)

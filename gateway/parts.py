@@ -1,19 +1,29 @@
 """What the doors share, brought up together and taken down in the opposite order."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from xiaohe.gateway.access.keeper import Keeper
+from xiaohe.gateway.access.oidc import Abroad
+from xiaohe.gateway.access.passwords import Hashes
 from xiaohe.gateway.access.principal import Access, NobodyMay
+from xiaohe.gateway.access.secret import Secret
+from xiaohe.gateway.alerts.mapping import Feed
+from xiaohe.gateway.events.feed import Feed as EventFeed
 from xiaohe.gateway.follower import Follower
+from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
+from xiaohe.gateway.positions.asking import Asking
 from xiaohe.gateway.positions.door_intake import DoorIntake
 from xiaohe.gateway.positions.drain import Drain
 from xiaohe.gateway.positions.inflow import Inflow
 from xiaohe.gateway.positions.intake import Intake
 from xiaohe.gateway.publisher import Publisher
+from xiaohe.gateway.settings import DoorsSettings
+from xiaohe.geo.address_points import AddressPoint
 from xiaohe.topics import Topics
 from xiaohe.wire.cluster_access import Cluster
 
@@ -23,7 +33,8 @@ class Parts:
     """The gateway's parts; entering it connects them, leaving it disconnects them.
 
     ``now_ms`` is the machine's clock, ms since the epoch: given from outside, so that tests have
-    their own.
+    their own. With a ``secret``, a keeper is the access; ``secure`` is whether browsers come by
+    TLS.
     """
 
     cluster: Cluster
@@ -31,8 +42,19 @@ class Parts:
     known: Known
     now_ms: Callable[[], int]
     access: Access = field(default_factory=NobodyMay)
-    intake: Intake = field(init=False)
+    settings: DoorsSettings = field(default_factory=DoorsSettings)
+    secret: Secret | None = None
+    hashes: Hashes | None = None
+    secure: bool = False
+    addresses: Sequence[AddressPoint] = ()
+    feeds: Mapping[str, Feed] = field(default_factory=dict)
+    incidents: IncidentViews = field(default_factory=IncidentViews)
+    asking: Asking = field(default_factory=Asking)
     publisher: Publisher = field(init=False)
+    feed: EventFeed = field(init=False)
+    keeper: Keeper | None = field(init=False, default=None)
+    abroad: Abroad | None = field(init=False, default=None)
+    intake: Intake = field(init=False)
     inflow: Inflow = field(init=False)
     drain: Drain = field(init=False)
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
@@ -40,22 +62,45 @@ class Parts:
     def __post_init__(self) -> None:
         """Make the parts that need others."""
         self.publisher = Publisher(self.cluster)
+        self.feed = EventFeed(self.cluster, self.topics)
         self.inflow = Inflow(self.known.owners)
         self.drain = Drain(self.cluster, self.topics, self.inflow)
         self.intake = DoorIntake(self.inflow, self.publisher, self.topics, self.now_ms, {})
+        if self.secret is not None:
+            self.keeper = self._keeper(self.secret)
+            self.access = self.keeper
+            self.publisher.witness = self.keeper.audit
+
+    def _keeper(self, secret: Secret) -> Keeper:
+        settings = self.settings.access
+        keeper = Keeper(
+            cluster=self.cluster, topics=self.topics, secret=secret, known=self.known,
+            publisher=self.publisher, settings=settings, now_ms=self.now_ms, hashes=self.hashes,
+        )  # fmt: skip
+        if settings.oidc is not None:
+            self.abroad = Abroad(settings.oidc, keeper.tokens, self.now_ms)
+        return keeper
 
     async def __aenter__(self) -> Self:
-        """Connect; return when the roster and who has which device have been read whole."""
+        """Connect; return when roster and incidents have been read whole."""
         async with contextlib.AsyncExitStack() as starting:
             await starting.enter_async_context(self.publisher)
             for topic, take in (
                 (self.topics.roster, self.known.take_roster_record),
+                (self.topics.incidents, self.incidents.take_record),
                 (self.topics.members, self.known.take_member_record),
             ):
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
+            if self.keeper is not None:
+                await starting.enter_async_context(self.keeper)
+            await starting.enter_async_context(self.feed)
             await starting.enter_async_context(self.drain)
             self._running = starting.pop_all()
         return self
+
+    def leave(self) -> None:
+        """Let those go who hold a door open: the gateway ends."""
+        self.feed.close()
 
     async def __aexit__(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -22,6 +22,9 @@ again, and the same id makes a second arrival harmless."""
 REQUEST_TIMEOUT_MS: Final = 4_000
 """One request of the producer; shorter than the wait for its acknowledgement."""
 
+OWN_TOPICS: Final = frozenset({"access", "audit"})
+"""Topics that the gateway writes for itself, without anybody's permit."""
+
 BATCH_BYTES: Final = 16 * 1024
 """Records of one partition that wait for the same request may come to so much."""
 
@@ -35,7 +38,7 @@ class Record(Struct, frozen=True):
 
     topic: Topic
     key: str
-    value: bytes
+    value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
 
 
@@ -48,13 +51,29 @@ class Written(Struct, frozen=True):
     received_ms: int
 
 
+class Witness(Protocol):
+    """What writes down who changed what by hand."""
+
+    async def changed(self, permit: Permit, written: Sequence[Written]) -> None:
+        """Write it down. Raises NotPublished."""
+        ...
+
+    async def not_changed(self, permit: Permit) -> None:
+        """Note that it may not have been written."""
+        ...
+
+
 class Publisher:
-    """The gateway's one producer: idempotent, all copies acknowledged; an async context manager."""
+    """The gateway's one producer: idempotent, all copies acknowledged; an async context manager.
+
+    ``witness`` is told of every change by hand, before whoever made it is.
+    """
 
     def __init__(self, cluster: Cluster, batch_bytes: int = BATCH_BYTES) -> None:
         self._cluster = cluster
         self._batch_bytes = batch_bytes
         self._producer: AIOKafkaProducer | None = None
+        self.witness: Witness | None = None
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -89,6 +108,27 @@ class Publisher:
         ``permit`` is that of whoever wants it written. Raises NotPublished.
         """
         assert permit.principal is not None, "nothing is written for nobody"
+        witness = self.witness if permit.principal.is_person else None
+        try:
+            written = await self._write(records)
+        except NotPublished:
+            if witness is not None:
+                await witness.not_changed(permit)
+            raise
+        if witness is not None:
+            await witness.changed(permit, written)
+        return written
+
+    async def note(self, records: Iterable[Record]) -> list[Written]:
+        """Write what is the gateway's own to write: its audit, and who may come in.
+
+        Raises NotPublished.
+        """
+        records = list(records)
+        assert {r.topic.id for r in records} <= OWN_TOPICS, "all else takes a permit"
+        return await self._write(records)
+
+    async def _write(self, records: Iterable[Record]) -> list[Written]:
         return await (await self.relay(records))
 
     async def relay(self, records: Iterable[Record]) -> Awaitable[list[Written]]:

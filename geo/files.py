@@ -5,6 +5,7 @@ import zlib
 from hashlib import sha256
 from pathlib import Path
 
+from xiaohe.geo.address_points import AddressPoint, read_addresses
 from xiaohe.geo.network import Network
 from xiaohe.geo.roads import RoadPiece, RoadsFileError, read_roads
 from xiaohe.geo.snap import Snapper
@@ -32,6 +33,14 @@ def load_pieces(path: str | Path) -> tuple[tuple[RoadPiece, ...], str]:
     raw = read_bytes(path)
     try:
         return read_roads(raw), version_of(raw)
+    except RoadsFileError as error:
+        raise RoadsFileError(f"{path}: {problem}" for problem in error.problems) from None
+
+
+def load_addresses(path: str | Path) -> tuple[AddressPoint, ...]:
+    """Read the house numbers that a roads file may carry; raises ``RoadsFileError``."""
+    try:
+        return read_addresses(read_bytes(path))
     except RoadsFileError as error:
         raise RoadsFileError(f"{path}: {problem}" for problem in error.problems) from None
 

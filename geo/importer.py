@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from xiaohe.geo.address_points import AddressPoint, addresses_in
 from xiaohe.geo.check import Problem, check_roads, errors_in, impossible_places
 from xiaohe.geo.datum import Datum
 from xiaohe.geo.files import read_bytes
@@ -45,7 +46,8 @@ class ImportReport:
     that ways had to be split where they meet, ``junctions`` at how many places. ``turned``
     counts the features that were in another datum than WGS-84, by datum. ``islands`` are the
     parts that nothing joins to the rest, the longest first; ``errors`` is what the check finds
-    in the result that only a person can mend, such as a road without a road_id.
+    in the result that only a person can mend, such as a road without a road_id. ``addresses``
+    are the house numbers that the file has.
     """
 
     pieces: tuple[RoadPiece, ...]
@@ -59,6 +61,7 @@ class ImportReport:
     turned: Mapping[Datum, int]
     islands: tuple[Island, ...]
     errors: tuple[Problem, ...]
+    addresses: tuple[AddressPoint, ...] = ()
 
 
 def import_roads(path: str | Path, watch: Watch = unwatched) -> ImportReport:
@@ -68,13 +71,14 @@ def import_roads(path: str | Path, watch: Watch = unwatched) -> ImportReport:
     graph says itself where its links meet. A GeoJSON may be raw: lines of several parts are
     taken apart, other shapes are dropped, a missing ``road_id`` is taken from ``name``, and
     what it declares to be in GCJ-02 or BD-09 is turned into WGS-84.
-    Write the pieces with ``roads.write_roads``. ``watch`` is told how far it is. Raises
+    Write pieces and addresses with ``roads.write_roads``. ``watch`` is told how far it is. Raises
     ``RoadsFileError``.
     """
     name = str(path).lower()
     if name.endswith(OSM_SUFFIXES):
         found = read_osm(path, watch)
-        return _report("osm", found.ways, found.pieces, found.tally, watch)
+        report = _report("osm", found.ways, found.pieces, found.tally, watch)
+        return replace(report, addresses=found.addresses)
     if not name.endswith(JSON_SUFFIXES):
         known = ", ".join(OSM_SUFFIXES + JSON_SUFFIXES)
         raise RoadsFileError([f"{path}: unknown kind of file: give one that ends in {known}"])
@@ -131,7 +135,8 @@ def _import_json(document: object, watch: Watch) -> ImportReport:
     if misplaced:
         raise RoadsFileError(f"road_id {each.road_id!r}: {each.text}" for each in misplaced)
     pieces = tuple(_once(given, tally))
-    return _report("geojson", len(features), pieces, tally, watch, turned)
+    report = _report("geojson", len(features), pieces, tally, watch, turned)
+    return replace(report, addresses=addresses_in(document, datum_of(document)))
 
 
 def _report(

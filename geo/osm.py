@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import osmium
 
+from xiaohe.geo.address_points import ADDRESSES_MAX, AddressPoint
 from xiaohe.geo.barriers import Place, open_modes, stopped_by, stretches
 from xiaohe.geo.osm_tags import road_of
 from xiaohe.geo.progress import Watch, unwatched
@@ -24,6 +25,10 @@ WATCH_EVERY: Final = 1000
 
 ARMS_OF_A_STREET: Final = 2
 """Ends of road that meet at a place which is no junction: the street goes on."""
+
+
+HOUSE_NUMBER: Final = "addr:housenumber"
+STREET: Final = "addr:street"
 
 
 _READER_ERRORS: Final = (
@@ -39,11 +44,15 @@ _READER_ERRORS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What a file gave: the pieces, the highways read, and what was left out or passed over."""
+    """What a file gave: the pieces, the highways read, and what was left out or passed over.
+
+    ``addresses`` are the houses that state their street and number, of nodes and of outlines.
+    """
 
     pieces: tuple[RoadPiece, ...]
     ways: int
     tally: Tally
+    addresses: tuple[AddressPoint, ...] = ()
 
 
 class _Way(NamedTuple):
@@ -60,6 +69,7 @@ class _Found:
 
     ways: dict[int, _Way] = field(default_factory=dict)
     barriers: dict[int, frozenset[Mode]] = field(default_factory=dict)
+    addresses: list[AddressPoint] = field(default_factory=list)
     count: int = 0
 
 
@@ -94,14 +104,16 @@ def read_osm(path: str | Path, watch: Watch = unwatched) -> Import:
             "hold the nodes of its ways?"
         )
         raise RoadsFileError([text])
-    return Import(pieces, found.count, tally)
+    return Import(pieces, found.count, tally, tuple(found.addresses))
 
 
 def _read(path: Path, tally: Tally, watch: Watch) -> _Found:
     found = _Found()
     reader = osmium.FileProcessor(str(path), osmium.osm.NODE | osmium.osm.WAY).with_locations()
-    reader.with_filter(osmium.filter.KeyFilter("highway", "barrier"))
+    reader.with_filter(osmium.filter.KeyFilter("highway", "barrier", HOUSE_NUMBER))
     for thing in reader:
+        if isinstance(thing, osmium.osm.Node | osmium.osm.Way) and HOUSE_NUMBER in thing.tags:
+            _take_house(thing, found, tally)
         if isinstance(thing, osmium.osm.Node):
             if "barrier" in thing.tags:
                 found.barriers[int(thing.id)] = stopped_by(thing.tags, tally.doubts)
@@ -110,6 +122,23 @@ def _read(path: Path, tally: Tally, watch: Watch) -> _Found:
             if found.count % WATCH_EVERY == 0:
                 watch("reading ways", found.count, None)
     return found
+
+
+def _take_house(thing: "osmium.osm.Node | osmium.osm.Way", found: _Found, tally: Tally) -> None:
+    """Keep a house where its street, its number and its place are known."""
+    street, number = thing.tags.get(STREET), thing.tags.get(HOUSE_NUMBER)
+    if not (street and number and thing.visible):
+        return  # of another country's way of numbering, or a block's: no street says where it is
+    nodes = [thing] if isinstance(thing, osmium.osm.Node) else list(thing.nodes)
+    at = [_place(node.location) for node in nodes if node.location.valid()]
+    if len(found.addresses) >= ADDRESSES_MAX:
+        tally.doubts["house numbers beyond what a roads file may have"] += 1
+        return
+    if not at:
+        return
+    lons, lats = zip(*at, strict=True)
+    point = AddressPoint(str(street), str(number), sum(lons) / len(lons), sum(lats) / len(lats))
+    found.addresses.append(point)
 
 
 def _take_way(way: "osmium.osm.Way", found: _Found, tally: Tally) -> None:

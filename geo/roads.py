@@ -157,11 +157,19 @@ def read_features(features: Iterable[tuple[int, object]], otherwise: Datum) -> R
     return Read(tuple(pieces), turned)
 
 
-def write_roads(pieces: Iterable[RoadPiece]) -> bytes:
-    """Write a roads file: the same pieces give the same bytes, whatever order they come in."""
+def write_roads(
+    pieces: Iterable[RoadPiece], addresses: Iterable[Mapping[str, object]] = ()
+) -> bytes:
+    """Write a roads file: the same pieces give the same bytes, whatever order they come in.
+
+    ``addresses`` are house numbers as ``address_points.stated_addresses`` gives them.
+    """
     ordered = sorted(pieces, key=_order)
     lines = [orjson.dumps(_feature(piece)) for piece in ordered]
-    return b'{"type":"FeatureCollection","features":[\n' + b",\n".join(lines) + b"\n]}\n"
+    houses = [orjson.dumps(house) for house in addresses]
+    beside = b',"addresses":[\n' + b",\n".join(houses) + b"\n]" if houses else b""
+    features = b",\n".join(lines)
+    return b'{"type":"FeatureCollection","features":[\n' + features + b"\n]" + beside + b"}\n"
 
 
 def _order(piece: RoadPiece) -> tuple[object, ...]:

@@ -6,19 +6,17 @@ whole or not at all, and takes one acknowledgement.
 """
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError
 
 from xiaohe.streams.ports import INPUTS, Appended, LogRecord, Publication, Raw
 from xiaohe.topics import Topics
 from xiaohe.wire.cluster_access import Cluster, client_options
+from xiaohe.wire.reaching import BROKER_WAIT_S, reach
 
 REQUEST_TIMEOUT_S = 8.0
 """An unanswered write ends the worker after so long: longer than a broker's leader election, far
@@ -32,14 +30,6 @@ FETCH_WAIT_MS = 100
 
 READ_TIMEOUT_S = 10.0
 """A reading that brings nothing for so long has failed."""
-
-
-BROKER_WAIT_S = 30.0
-"""How long a worker that begins waits for its broker: what was started together with it, after a
-power cut for instance, is there by then, and leaving would only mean beginning again."""
-
-BROKER_AGAIN_S = 0.3
-"""How often it looks."""
 
 
 class ReadTimeoutError(Exception):
@@ -213,22 +203,11 @@ class KafkaLog:
 
 
 async def broker_there(cluster: Cluster) -> None:
-    """Return when a broker answers. Raises KafkaConnectionError after BROKER_WAIT_S."""
-    deadline_s = time.monotonic() + BROKER_WAIT_S
-    while True:
-        client = AIOKafkaClient(
-            **client_options(cluster), request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
-        )
-        try:
-            await client.bootstrap()
-        except KafkaConnectionError:
-            if time.monotonic() > deadline_s:
-                raise
-        else:
-            return
-        finally:
-            await client.close()
-        await asyncio.sleep(BROKER_AGAIN_S)
+    """Return when a broker answers and lets this worker in.
+
+    Raises Unreachable after BROKER_WAIT_S, and NotLetIn at once: waiting mends no password.
+    """
+    await reach(cluster, wait_s=BROKER_WAIT_S)
 
 
 def plain_reader(cluster: Cluster) -> AIOKafkaConsumer:

@@ -22,12 +22,10 @@ from xiaohe.dispatch.state import AreaState, Incident, Order, Timeline
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.streams.ports import Publication
 from xiaohe.wire.cloudevents import headers, source_of, type_of
+from xiaohe.wire.outputs import UNPUBLISHED
 
 EVENTS_STAGE, ORDERS_STAGE, VIEWS_STAGE = 0, 1, 2
 """What is acknowledged before what: the record of truth, then orders, then views of both."""
-
-UNPUBLISHED = frozenset({"incident_id", "fingerprint", "gap_m", "relocated"})
-"""Fields of a fact that the fold needs and nobody outside does."""
 
 ENDINGS = f.MemberDeclined | f.MemberStoodDown | f.MemberLapsed | f.MemberCompleted
 

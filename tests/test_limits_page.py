@@ -56,7 +56,7 @@ def test_a_limit_is_as_the_page_says(limit: str, name: str) -> None:
 @pytest.mark.parametrize("name", [name for _, name in ROWS])
 def test_a_limit_is_named_where_it_is_stated(name: str) -> None:
     """Whoever looks it up finds it, and not a module that only uses it."""
-    module, last = re.fullmatch(r"((?:[a-z_]+\.)+[a-z_]+)\.([A-Z_\d]+)(?:\..+)?", name).groups()
+    module, last = re.fullmatch(r"((?:[a-z_\d]+\.)+[a-z_\d]+)\.([A-Z_\d]+)(?:\..+)?", name).groups()
     source = Path(importlib.import_module(f"xiaohe.{module}").__file__ or "").read_text()
     assert re.search(rf"^([A-Z_, ]+, )?{last}\b[^=\n]* = ", source, re.MULTILINE), name
 

@@ -16,7 +16,6 @@ from xiaohe.dispatch.eligibility import Excluded
 from xiaohe.dispatch.lifecycle import IncidentState, OrderEnd, OrderState, Role
 from xiaohe.dispatch.operators import OPERATOR_RULE, DispatchFields, UpdateFields
 from xiaohe.dispatch.reasons import Reason
-from xiaohe.streams.outputs import UNPUBLISHED
 from xiaohe.topics import load_topics
 from xiaohe.wire.codec import (
     MEMBER_ACTIONS,
@@ -28,6 +27,7 @@ from xiaohe.wire.codec import (
     decode_positions,
     decode_roster,
 )
+from xiaohe.wire.outputs import UNPUBLISHED
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "messages.md").read_text()

@@ -41,7 +41,7 @@ def read_object(
         raise BadInput(Reason.BAD_CLOUDEVENT, "a record is one event: Kafka has no batch mode")
     found = _as_object(_parse(value))
     if kind.startswith(cloudevents.STRUCTURED) or cloudevents.is_envelope(found):
-        found = _data_of(found)
+        found = event_data(found)
     return found
 
 
@@ -62,7 +62,8 @@ def check_size(value: bytes | None, bytes_max: int) -> None:
         )
 
 
-def _data_of(envelope: dict[str, object]) -> dict[str, object]:
+def event_data(envelope: dict[str, object]) -> dict[str, object]:
+    """Take the object out of a structured-mode event. Raises BadInput, as ``read_object``."""
     data = cloudevents.open_envelope(envelope)
     if isinstance(data, bytes):
         data = _parse(data)

@@ -5,7 +5,9 @@ port, which a restart keeps so that clients find it again), ``broker.log`` and `
 (what Kafka and what Java said), and the settings it was started with. One folder has one broker.
 
 A broker may be killed at any time: what it has acknowledged has been written, and it starts again
-on the same folder. It listens on the loopback only and asks nobody who they are.
+on the same folder. It listens on the loopback only. A plain one asks nobody who they are; a secure
+one lets in whom ``keys/`` has a password or a certificate for, over TLS, and refuses what no rule
+allows. What has once been secure stays so.
 """
 
 import base64
@@ -13,6 +15,7 @@ import errno
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 import uuid
@@ -24,6 +27,7 @@ import msgspec
 import psutil
 
 from xiaohe.bound import start_bound, start_free
+from xiaohe.broker_keys import BrokerKeys
 from xiaohe.java import (
     OTHER_BROKER,
     BrokerUnavailable,
@@ -34,6 +38,8 @@ from xiaohe.java import (
     tail_of,
 )
 from xiaohe.loopback import HOST, answers, free_port, is_free
+from xiaohe.topics import ADMIN, load_topics
+from xiaohe.wire.cluster_access import ClusterAccess, Security
 
 __all__ = ["Broker", "BrokerStatus", "BrokerUnavailable"]
 
@@ -74,19 +80,38 @@ class BrokerStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     bootstrap_servers: str | None = None
     kafka_version: str | None = None
+    secure: bool = False
+    mutual_tls_servers: str | None = None
 
 
 class _Record(msgspec.Struct):
-    """``broker.json``. The ports stay when the process ends."""
+    """``broker.json``. The ports stay when the process ends.
+
+    ``port`` is that of PLAINTEXT, or of SASL_SSL where it is ``secure``; then ``mutual_tls_port``
+    is that of clients with certificates.
+    """
 
     port: int
     controller_port: int
     kafka_version: str
     pid: int | None = None
+    secure: bool = False
+    mutual_tls_port: int | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         return f"{HOST}:{self.port}"
+
+    @property
+    def mutual_tls_servers(self) -> str | None:
+        return f"{HOST}:{self.mutual_tls_port}" if self.secure else None
+
+    @property
+    def listeners(self) -> str:
+        clients = f"PLAINTEXT://{self.bootstrap_servers}"
+        if self.secure:
+            clients = f"SASL_SSL://{self.bootstrap_servers},SSL://{self.mutual_tls_servers}"
+        return f"{clients},CONTROLLER://{HOST}:{self.controller_port}"
 
 
 class Broker:
@@ -104,6 +129,8 @@ class Broker:
         self.data_dir = data_dir
         self.pid: int = record.pid
         self.bootstrap_servers = record.bootstrap_servers
+        self.mutual_tls_servers = record.mutual_tls_servers
+        self.secure = record.secure
         self.kafka_version = record.kafka_version
         self._child = child
 
@@ -119,6 +146,7 @@ class Broker:
         *,
         bound_to_parent: bool = False,
         port: int | None = None,
+        secure: bool = False,
         ready_timeout_s: float = READY_TIMEOUT_S,
         say: Callable[[str], None] = lambda _: None,
     ) -> Self:
@@ -127,17 +155,24 @@ class Broker:
         If it runs already, that one is returned (``started_here`` is False). With
         ``bound_to_parent`` it is killed as soon as this process ends, whatever ends it; without,
         it goes on. ``port`` asks for a port; without, it is the last one if that is free, else any
-        free one. ``say`` is told in a line when something takes long. Raises BrokerUnavailable.
+        free one. With ``secure`` it lets nobody in unnamed, as it does ever after; the rights
+        and passwords of others than the administrator are given by ``xiaohe.secure_broker``.
+        ``say`` is told in a line when something takes long. Raises BrokerUnavailable, and
+        LocalCaError where its keys cannot be made.
         """
         folder = _prepared(Path(data_dir))
         with locked(folder / "lock"):
             record = _running(folder)
             if record is not None:
+                if secure and not record.secure:
+                    raise _runs_plain(folder)
                 _await_answer(folder, record, None, time.monotonic() + ready_timeout_s)
                 return cls(folder, record, child=None)
             java = find_java()
             jars = broker_jars(say=say)
-            starter = _Starter(folder, java, jars, bound_to_parent=bound_to_parent)
+            last = _read_record(folder)
+            secure = secure or (last is not None and last.secure)
+            starter = _Starter(folder, java, jars, bound_to_parent=bound_to_parent, secure=secure)
             child, record = starter.start(port, ready_timeout_s)
             return cls(folder, record, child=child)
 
@@ -147,6 +182,22 @@ class Broker:
         folder = Path(data_dir).absolute()
         record = _running(folder)
         return None if record is None else cls(folder, record, child=None)
+
+    def access(
+        self, principal: str = ADMIN, *, security: Security = Security.SASL_SSL
+    ) -> ClusterAccess:
+        """How a principal reaches it: by password, or with SSL by certificate.
+
+        A plain broker does not ask who comes.
+        """
+        if not self.secure:
+            return ClusterAccess.of(self.bootstrap_servers)
+        keys = _keys(self.data_dir)
+        if security is Security.SASL_SSL:
+            return keys.by_password(principal, self.bootstrap_servers)
+        assert security is Security.SSL, "a secure broker has no plain listener"
+        assert self.mutual_tls_servers is not None, "a secure broker has both listeners"
+        return keys.by_certificate(principal, self.mutual_tls_servers)
 
     @property
     def alive(self) -> bool:
@@ -193,10 +244,12 @@ class Broker:
         return BrokerStatus(
             data_dir=str(folder),
             running=True,
-            answering=answers(HOST, record.port),
+            answering=_answers(folder, record),
             pid=record.pid,
             bootstrap_servers=record.bootstrap_servers,
             kafka_version=record.kafka_version,
+            secure=record.secure,
+            mutual_tls_servers=record.mutual_tls_servers,
         )
 
 
@@ -246,6 +299,21 @@ def _write_record(folder: Path, record: _Record) -> None:
     new.replace(_record_path(folder))
 
 
+def _keys(folder: Path) -> BrokerKeys:
+    return BrokerKeys(folder / "keys")
+
+
+def _answers(folder: Path, record: _Record) -> bool:
+    """Whether it serves; over TLS whether it is the one whose keys lie here, too."""
+    if not record.secure:
+        return answers(HOST, record.port)
+    try:
+        context = ssl.create_default_context(cafile=_keys(folder).ca)
+    except OSError:
+        return False
+    return answers(HOST, record.port, context=context)
+
+
 def _mark(folder: Path) -> str:
     """The word in a broker's command line by which it is known; a process id may be reused."""
     return f"-Dxiaohe.broker={folder}"
@@ -280,11 +348,14 @@ def _running(folder: Path) -> _Record | None:
 class _Starter:
     """What a start needs to know; its methods are the steps, in their order."""
 
-    def __init__(self, folder: Path, java: Path, jars: Jars, *, bound_to_parent: bool) -> None:
+    def __init__(
+        self, folder: Path, java: Path, jars: Jars, *, bound_to_parent: bool, secure: bool
+    ) -> None:
         self.folder = folder
         self.java = java
         self.jars = jars
         self.bound_to_parent = bound_to_parent
+        self.secure = secure
         # Java takes the encoding of file names from the locale, and "C" would be ASCII.
         self.env = {**os.environ, "LC_ALL": "C.UTF-8"}
 
@@ -328,13 +399,27 @@ class _Starter:
         controller = last.controller_port if last else None
         if controller is None or controller in taken or not is_free(controller):
             controller = free_port(taken)
-        return _Record(port=port, controller_port=controller, kafka_version=self.jars.kafka_version)
+        taken.add(controller)
+        mutual_tls = last.mutual_tls_port if last else None
+        if mutual_tls is None or mutual_tls in taken or not is_free(mutual_tls):
+            mutual_tls = free_port(taken) if self.secure else None
+        return _Record(
+            port=port,
+            controller_port=controller,
+            kafka_version=self.jars.kafka_version,
+            secure=self.secure,
+            mutual_tls_port=mutual_tls,
+        )
 
     def _write_settings(self, record: _Record) -> None:
-        here = f"{HOST}:{record.controller_port}"
         settings = (SETTINGS_DIR / "server.properties").read_text(encoding="utf-8")
-        settings += f"\nlisteners=PLAINTEXT://{record.bootstrap_servers},CONTROLLER://{here}\n"
-        settings += f"controller.quorum.voters=1@{here}\n"
+        settings += f"\nlisteners={record.listeners}\n"
+        settings += f"controller.quorum.voters=1@{HOST}:{record.controller_port}\n"
+        if record.secure:
+            principals = load_topics().principals
+            keys = _keys(self.folder)
+            keys.make(principals)
+            settings += keys.settings(principals)
         (self.folder / "server.properties").write_text(settings, encoding="utf-8")
         shutil.copyfile(SETTINGS_DIR / "log4j2.yaml", self.folder / "log4j2.yaml")
 
@@ -387,7 +472,7 @@ def _await_answer(
 ) -> None:
     """Return when the broker answers. Raises BrokerUnavailable, or _PortTaken."""
     assert record.pid is not None
-    while not answers(HOST, record.port):
+    while not _answers(folder, record):
         gone = child.poll() is not None if child else not _is_ours(record.pid, folder)
         if gone or time.monotonic() > deadline:
             said = _said(folder, log_start)
@@ -435,6 +520,13 @@ def _java_failed(java: Path, error: Exception) -> BrokerUnavailable:
     return BrokerUnavailable(
         f"{java} does not run: {error}",
         f"Repair that Java, or name another by JAVA_HOME. {OTHER_BROKER}",
+    )
+
+
+def _runs_plain(folder: Path) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"The broker of {folder} runs already, and lets everybody in.",
+        "Stop it first: `xiaohe broker stop`; its data stays.",
     )
 
 

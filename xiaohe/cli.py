@@ -27,6 +27,7 @@ COMMANDS = {
     "gateway": ("xiaohe.commands.parts:gateway", "One gateway alone, against a running Kafka."),
     "verify": ("xiaohe.commands.verify:verify", "The account of what came in, from the topics."),
     "replay": ("xiaohe.commands.replay:replay", "The log folded and decided again, compared."),
+    "asyncapi": ("xiaohe.commands.asyncapi:asyncapi", "Every message of Kafka, as a document."),
     "explain": ("xiaohe.commands.explain:explain", "Why an order was given, and to whom not."),
 }
 """Each command's function and what it does, in a line."""
@@ -63,6 +64,20 @@ GROUPS = {
         {
             "load": "Publish one.",
             "check": "Show gaps and doubles of the coming week, road by road.",
+        },
+    ),
+    "feed": (
+        "Mapping files for other systems' JSON.",
+        "xiaohe.commands.feed",
+        {
+            "test": "Show the alerts that one makes of a sample, or what is missing.",
+        },
+    ),
+    "positions": (
+        "Positions of devices.",
+        "xiaohe.commands.positions",
+        {
+            "replay": "Send a recorded track as if it were taken now.",
         },
     ),
     "sim": (
@@ -145,9 +160,11 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
     from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
+    from xiaohe.gateway.alerts.feed_file import FeedFileError  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import AddressTaken  # noqa: PLC0415 - the same
     from xiaohe.geo.roads import RoadsFileError  # noqa: PLC0415 - the same
     from xiaohe.java import BrokerUnavailable  # noqa: PLC0415 - the same
+    from xiaohe.local_ca import LocalCaError  # noqa: PLC0415 - the same
     from xiaohe.places import FileUnreadable, FileUnwritable  # noqa: PLC0415 - the same
     from xiaohe.replay.faults import ReplayError  # noqa: PLC0415 - the same
     from xiaohe.roster_file import RosterFileError  # noqa: PLC0415 - the same
@@ -155,8 +172,10 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.sim.whatif.files import DemandFileError  # noqa: PLC0415 - the same
     from xiaohe.stack import StackFailed  # noqa: PLC0415 - the same
     from xiaohe.topics import TopicsFileError  # noqa: PLC0415 - the same
+    from xiaohe.track_replay import ReplayRefused  # noqa: PLC0415 - the same
     from xiaohe.verify import TopicsUnreadableError  # noqa: PLC0415 - the same
     from xiaohe.wire.cluster_access import AccessError  # noqa: PLC0415 - the same
+    from xiaohe.wire.reaching import Unreachable  # noqa: PLC0415 - the same
 
     return (
         AccessError,
@@ -166,14 +185,18 @@ def _mendable() -> tuple[type[Exception], ...]:
         ClusterError,
         DemandFileError,
         ExplainError,
+        FeedFileError,
         FileUnreadable,
         FileUnwritable,
+        LocalCaError,
         OSError,
         PolicyError,
         ReplayError,
+        ReplayRefused,
         RoadsFileError,
         RosterFileError,
         StackFailed,
         TopicsFileError,
         TopicsUnreadableError,
+        Unreachable,
     )

@@ -15,9 +15,11 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     InvalidReplicationFactorError,
     KafkaError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
@@ -122,6 +124,12 @@ async def _admin(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
             ) from error
         try:
             yield admin
+        except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+            raise ClusterError(
+                f"This principal may not see or make topics on the Kafka at "
+                f"{shown_servers(cluster)} ({error}). "
+                "Name one that may, with --kafka-user or --kafka-cert."
+            ) from error
         except KafkaError as error:
             raise ClusterError(
                 f"The Kafka at {shown_servers(cluster)} could not do it: {error}. "

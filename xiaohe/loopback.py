@@ -3,6 +3,7 @@
 import errno
 import random
 import socket
+import ssl
 import struct
 from contextlib import closing
 
@@ -16,24 +17,44 @@ ANSWER_TIMEOUT_S = 2.0
 """One question to a broker on the same machine."""
 
 
-def answers(host: str, port: int, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
+def answers(
+    host: str,
+    port: int,
+    timeout_s: float = ANSWER_TIMEOUT_S,
+    *,
+    context: ssl.SSLContext | None = None,
+) -> bool:
     """Whether a Kafka broker answers there, by its ApiVersions request (protocol version 0).
 
-    A broker opens its port some time before it serves anybody; it answers this when it does.
+    A broker opens its port some time before it serves anybody; it answers this when it does, and
+    before it asks who comes. With ``context`` TLS is spoken.
     """
     api_versions_key, version, correlation_id, no_client_id = 18, 0, 1, -1
     request = struct.pack(">hhih", api_versions_key, version, correlation_id, no_client_id)
     try:
-        with closing(socket.create_connection((host, port), timeout_s)) as connection:
-            connection.settimeout(timeout_s)
+        with closing(_connected(host, port, timeout_s, context)) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
-            head = connection.recv(10, socket.MSG_WAITALL)
+            with connection.makefile("rb") as answer:
+                head = answer.read(10)
     except OSError:
         return False
     if len(head) < 10:  # noqa: PLR2004 - size, correlation id, error code
         return False
     _, correlated, error_code = struct.unpack(">iih", head)
     return bool(correlated == correlation_id and error_code == 0)
+
+
+def _connected(
+    host: str, port: int, timeout_s: float, context: ssl.SSLContext | None
+) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout_s)
+    if context is None:
+        return connection
+    try:
+        return context.wrap_socket(connection, server_hostname=host)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def is_free(port: int) -> bool:

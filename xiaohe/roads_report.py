@@ -32,6 +32,7 @@ def as_json(report: ImportReport, out: Path) -> dict[str, Any]:
         "examples": dict(report.examples),
         "doubts": dict(report.doubts),
         "islands": [asdict(island) for island in report.islands],
+        "addresses": len(report.addresses),
         "errors": [problem._asdict() for problem in report.errors],
     }
 
@@ -40,6 +41,8 @@ def as_lines(report: ImportReport, out: Path) -> Iterator[str]:
     """Give the report line by line, for people."""
     read = f"{report.read} {WHAT_IS_READ[report.source]} read"
     yield f"{out}: {len(report.pieces)} pieces of {_roads(report)} roads, from {read}"
+    if report.addresses:
+        yield f"house numbers: {len(report.addresses)}, by which addresses are found"
     if report.junctions:
         yield f"made to meet: at {report.junctions} places where ways met without a common vertex"
     for datum, count in report.turned.items():

@@ -25,13 +25,15 @@ from xiaohe.broker import Broker
 from xiaohe.cluster import apply
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.gateway.serve import address_of, listen
+from xiaohe.geo.address_points import stated_addresses
 from xiaohe.geo.files import load_pieces
 from xiaohe.geo.importer import import_roads
 from xiaohe.geo.roads import RoadPiece, RoadsFileError, write_roads
 from xiaohe.parts import Part
 from xiaohe.places import POLICY, ROADS, ROSTER, read_file
 from xiaohe.roster_file import publish_missing, read_roster
-from xiaohe.topics import Topics, load_topics
+from xiaohe.secure_broker import let_in
+from xiaohe.topics import GATEWAY, WORKER, Topics, load_topics
 from xiaohe.whole_file import write_whole
 from xiaohe.wire.cluster_access import ClusterAccess
 
@@ -58,17 +60,19 @@ class StackFailed(Exception):
 class StackOptions:
     """What is to run. None for roads, roster or policy means what the package ships.
 
-    Without ``cluster`` a broker of its own is started in the data folder. With roads of one's own
-    and no roster, the roster is whatever the topic holds.
+    Without ``cluster`` a broker of its own is started in the data folder, ``secure`` or not. With
+    roads of one's own and no roster, the roster is whatever the topic holds.
     """
 
     data_dir: Path
     roads: Path | None = None
     roster: Path | None = None
     policy: Path | None = None
+    feeds: Path | None = None
     http: str = "127.0.0.1:8080"
     workers: int = 1
     cluster: ClusterAccess | None = None
+    secure: bool = False
     speed: float = 1.0
     session_timeout_s: float = 6.0
 
@@ -106,7 +110,7 @@ class Stack:
 
     @property
     def access(self) -> ClusterAccess:
-        """How the cluster is reached; known when its own broker runs."""
+        """How this process reaches the cluster; known when its own broker runs."""
         assert self._access is not None, "the stack was entered"
         return self._access
 
@@ -159,7 +163,10 @@ class Stack:
         if options.cluster is None:
             self._say("starting the broker")
             self._broker = await self._broker_started()
-            self._access = ClusterAccess.of(self._broker.bootstrap_servers)
+            self._access = self._broker.access()
+            if self._broker.secure:
+                self._say("giving passwords and rights")
+                await let_in(self._broker, self.topics)
             self._watch(self._watch_broker())
         self._say("making the topics")
         applied = await apply(self.access, self.topics)
@@ -189,7 +196,8 @@ class Stack:
 
     def _start_broker(self) -> Broker:
         folder = self._options.data_dir / "broker"
-        return Broker.start(folder, bound_to_parent=True, say=self._say)
+        secure = self._options.secure
+        return Broker.start(folder, bound_to_parent=True, secure=secure, say=self._say)
 
     def _gateway_command(self, roads: Path) -> list[str]:
         return [
@@ -199,6 +207,7 @@ class Stack:
             "--http", self.http,
             "--roads", str(roads),
             "--policy", str(self._options.policy or POLICY),
+            *(("--feeds", str(self._options.feeds)) if self._options.feeds else ()),
             "--json",
         ]  # fmt: skip
 
@@ -225,7 +234,9 @@ class Stack:
 
     def _part(self, name: str, command: list[str]) -> Part:
         log_file = self._options.data_dir / "log" / f"{name}.log"
-        return Part(name, command, log_file, self.access.environment_of_child())
+        principal = GATEWAY if name == "gateway" else WORKER
+        access = self.access if self._broker is None else self._broker.access(principal)
+        return Part(name, command, log_file, access.environment_of_child())
 
     def _told(self, name: str, event: Event) -> None:
         if name == "gateway" and event.get("event") == "ready":
@@ -381,7 +392,7 @@ def _usable_roads(options: StackOptions) -> Path:
     if report.source == "geojson" and not report.noded and _holds(options.roads, report.pieces):
         return options.roads
     path = options.data_dir / "roads.geojson"
-    write_whole(path, write_roads(report.pieces))
+    write_whole(path, write_roads(report.pieces, stated_addresses(report.addresses)))
     return path
 
 

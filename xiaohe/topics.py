@@ -23,6 +23,11 @@ RETENTION_UNLIMITED_MS = -1
 SEGMENT_DEFAULT_MS = 7 * 86_400_000
 """Kafka's default: a log file is closed after a week, or at 1 GiB."""
 
+ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, DEVICES = (
+    "admin", "worker", "gateway", "auditor", "roster-loader", "devices",
+)  # fmt: skip
+"""Principals that the program itself comes as; devices write the topics of ``sources``."""
+
 UNITS_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -30,17 +35,33 @@ class TopicsFileError(ValueError):
     """``topics.yaml`` (or a setting in its place) is wrong; the message says where and how."""
 
 
+PrincipalName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,60}$")]
+"""A SCRAM user, a certificate's common name, and part of file names."""
+
+Group = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]{1,200}\*?$")]
+"""A consumer group, or with ``*`` at the end all that begin so."""
+
+
+class PrincipalEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One who comes to the broker, as they stand in the file."""
+
+    what: str
+    group: Group | None = None
+    watches: tuple[Group, ...] = ()
+    superuser: bool = False
+
+
 class TopicEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One topic as it stands in the file."""
 
     name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
     what: str
-    kind: Literal["input", "output", "engine"]
+    kind: Literal["input", "output", "engine", "gateway"]
     key: str
     retention: str
     timestamp: Literal["received", "written"]
-    written_by: tuple[str, ...]
-    read_by: tuple[str, ...]
+    written_by: tuple[PrincipalName, ...]
+    read_by: tuple[PrincipalName, ...]
     partitions: Annotated[int, Meta(ge=1, le=1024)] | None = None
     cleanup: Literal["delete", "compact"] = "delete"
     segment: str | None = None
@@ -68,6 +89,7 @@ class TopicsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     area_partitions: Annotated[int, Meta(ge=1, le=1024)]
     replication_factor: Annotated[int, Meta(ge=1, le=16)]
     message_bytes_max: Annotated[int, Meta(ge=1024)]
+    principals: dict[PrincipalName, PrincipalEntry]
     topics: dict[str, TopicEntry]
     sources: dict[str, SourceEntry]
 
@@ -78,7 +100,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     what: str
-    kind: Literal["input", "output", "engine", "source"]
+    kind: Literal["input", "output", "engine", "gateway", "source"]
     key: str
     partitions: int
     replication_factor: int
@@ -129,10 +151,13 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
     members: Topic
     area_events: Topic
     dead_letters: Topic
+    access: Topic
+    audit: Topic
     decisions: Topic
     wakeups: Topic
     sources: dict[str, Topic]
     source_entries: dict[str, SourceEntry]
+    principals: dict[str, PrincipalEntry]
     area_partitions: int
 
     def __iter__(self) -> Iterator[Topic]:
@@ -150,6 +175,12 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True):
     def deciding_inputs(self) -> tuple[Topic, ...]:
         """Those whose every record is decided upon, in the order of the file."""
         return tuple(topic for topic in self if topic.deciding)
+
+    def of(self, principal: str) -> tuple[Topic, ...]:
+        """Those that a principal writes or reads, which are those that it can see."""
+        return tuple(
+            topic for topic in self if principal in topic.written_by or principal in topic.read_by
+        )
 
     def by_name(self, name: str) -> Topic | None:
         """The topic of that name on the cluster."""
@@ -198,6 +229,7 @@ def load_topics(
         **topics,
         sources=sources,
         source_entries=file.sources,
+        principals=file.principals,
         area_partitions=file.area_partitions,
     )
 
@@ -220,12 +252,21 @@ def _check(file: TopicsFile) -> None:
             f"under topics, missing: {sorted(missing) or 'none'}, "
             f"not known to the program: {sorted(unknown) or 'none'}"
         )
+    parts = {ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, DEVICES}
+    if not parts <= set(file.principals):
+        raise TopicsFileError(f"principals, missing: {sorted(parts - set(file.principals))}")
     names = [topic.name for topic in file.topics.values()]
     names += [source.name for source in file.sources.values()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise TopicsFileError(f"the same name for two topics: {twice}")
     for key, entry in file.topics.items():
+        strangers = {*entry.written_by, *entry.read_by} - set(file.principals)
+        if strangers:
+            raise TopicsFileError(
+                f"topics.{key}: {sorted(strangers)} write or read it and are no principals; "
+                f"known are {sorted(file.principals)}"
+            )
         if (entry.key == "area_id") == (entry.partitions is not None):
             raise TopicsFileError(
                 f"topics.{key}.partitions: an area topic has area_partitions and no number of "
@@ -281,8 +322,8 @@ def _source(file: TopicsFile, key: str, entry: SourceEntry, prefix: str) -> Topi
         message_bytes_max=file.message_bytes_max,
         value_bytes_max=None,
         deciding=False,
-        written_by=("devices",),
-        read_by=("gateway",),
+        written_by=(DEVICES,),
+        read_by=(GATEWAY,),
         personal=("all",),
     )
 

@@ -15,6 +15,9 @@ from xiaohe.wire.codec_positions import FIX_MS_MIN
 SECONDS_BELOW: Final = 2_147_483_647
 """A smaller number of a time is seconds, a larger one milliseconds: Traccar's own rule."""
 
+NUMBER_MAX: Final = 1e15
+"""Milliseconds of thirty thousand years: more would not be whole as a float."""
+
 FUTURE_MS_MAX: Final = 120_000
 """A clock may be so far ahead. A fix of tomorrow would be the newest of its member until then, and
 hold them where they were: two minutes of that is as long as a fix counts."""
@@ -42,7 +45,7 @@ def moment_ms(stated: object, zone: tzinfo, name: str) -> int:
 
 def _moment_of_number(stated: object, name: str) -> int:
     found = number(stated)
-    if found is None:
+    if found is None or not 0 <= found <= NUMBER_MAX:
         raise BadInput(Reason.BAD_TIME, f"{name} is no time")
     return int(found * MS_PER_S) if found < SECONDS_BELOW else int(found)
 

@@ -63,7 +63,7 @@ def _fields(value: bytes) -> dict[str, str]:
         raise BadInput(Reason.OVERSIZE, f"the query has more than {QUERY_BYTES_MAX} bytes")
     try:
         pairs = parse_qsl(
-            value.decode("ascii", "strict"),
+            value.decode(),
             keep_blank_values=True,
             errors="strict",
             max_num_fields=QUERY_FIELDS_MAX,

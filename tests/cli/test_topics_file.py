@@ -54,13 +54,22 @@ def test_area_topics_are_partitioned_alike(file: Topics):
 
 
 def test_inputs_are_stamped_by_the_broker(file: Topics):
-    """Windows count from receipt, and the decision log has the broker's time, too."""
+    """Windows count from receipt; the log, the audit and who may come in have its time, too."""
     stamped = {topic.id for topic in file if topic.received_time}
     assert stamped == {
         *(topic.id for topic in file if topic.kind in ("input", "source")),
         "decisions",
         "wakeups",
+        "access",
+        "audit",
     }
+
+
+def test_the_gateways_own_topics_are_as_they_have_to_be(file: Topics):
+    """Who may come in has one order for all gateways; nothing of the audit is ever trimmed."""
+    assert (file.access.partitions, file.access.compacted) == (1, True)
+    assert file.access.read_by == ("gateway",)
+    assert (file.audit.compacted, file.audit.retention_ms) == (False, -1)
 
 
 def test_the_decision_log_is_never_trimmed(file: Topics):
@@ -115,7 +124,10 @@ def test_copies_come_from_the_argument_then_the_environment(monkeypatch: pytest.
         ("    partitions: 1 ", "    # partitions", r"topics\.roster\.partitions"),
         ("timestamp: received", "timestamp: written", r"topics\.alerts\.timestamp: windows"),
         ("    key: member_id", "    deciding: true\n    key: member_id", r"only an area topic"),
-        ("topics:\n", "topics: {\n", r"topics\.yaml: "),
+        ("\ntopics:\n", "\ntopics: {\n", r"topics\.yaml: "),
+        ("written_by: [worker]", "written_by: [everybody]", r"\['everybody'\].*no principals"),
+        ("    watches: [xiaohe,", "    watch: [xiaohe,", "watch"),
+        ("  member-apps:\n", "  Member Apps:\n", r"principals"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path: Path, good: str, bad: str, message: str):

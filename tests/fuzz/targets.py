@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from tests.fuzz import audits, files, logs, story, texts, wire
+from tests.fuzz import audits, devices, files, logs, story, texts, wire
 from tests.fuzz.target import Target
 
 ALL: Final = (
@@ -13,6 +13,7 @@ ALL: Final = (
     *story.TARGETS,
     *files.TARGETS,
     *audits.TARGETS,
+    *devices.TARGETS,
 )
 
 BY_NAME: Final[Mapping[str, Target]] = {target.name: target for target in ALL}

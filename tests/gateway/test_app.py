@@ -6,10 +6,8 @@ import pytest
 
 from tests.gateway.door_bench import client_of
 from xiaohe.dispatch.reasons import Reason
-from xiaohe.gateway import app
 from xiaohe.gateway.access.principal import Change
-from xiaohe.gateway.app import PROBLEM
-from xiaohe.gateway.door import Body, Door, Reply, Visit
+from xiaohe.gateway.door import COMMON_STATUSES, PROBLEM, Body, Door, Reply, Visit
 from xiaohe.wire.bad_input import BadInput
 
 TOKEN = {"authorization": "Bearer somebody"}
@@ -104,4 +102,4 @@ async def test_another_method_is_answered_with_those_that_are() -> None:
 
 def test_the_statuses_of_all_doors_are_named() -> None:
     """What the checks may answer is what the documents say."""
-    assert {400, 401, 403, 408, 413, 415, 500, 503} <= set(app.COMMON_STATUSES)
+    assert {400, 401, 403, 408, 413, 415, 500, 503} <= set(COMMON_STATUSES)

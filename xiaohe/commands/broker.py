@@ -1,33 +1,52 @@
 """``xiaohe broker start|stop|status``: the one-machine Kafka of a data folder."""
 
+import asyncio
+
 import msgspec
 
 from xiaohe.broker import Broker
-from xiaohe.commands.options import DataDir, Json
+from xiaohe.commands.options import DataDir, Json, Secure
 from xiaohe.output import note, say, say_json
 from xiaohe.places import DATA_DIR
+from xiaohe.secure_broker import let_in
+from xiaohe.topics import load_topics
 
 
-def start_(*, data_dir: DataDir = DATA_DIR, port: int | None = None, json: Json = False) -> int:
+def start_(
+    *,
+    data_dir: DataDir = DATA_DIR,
+    port: int | None = None,
+    secure: Secure = False,
+    json: Json = False,
+) -> int:
     """Start the broker and leave it running; nothing where it runs already.
+
+    One that is secure stays so. Its principals' passwords and certificates are in keys/.
 
     Parameters
     ----------
     port
         The port to listen on; else the last one, else any that is free.
     """
-    broker = Broker.start(data_dir / "broker", port=port, say=note)
+    broker = Broker.start(data_dir / "broker", port=port, secure=secure, say=note)
+    if broker.secure:
+        asyncio.run(let_in(broker, load_topics()))
     if json:
         say_json(
             {
                 "bootstrap_servers": broker.bootstrap_servers,
                 "pid": broker.pid,
                 "started": broker.started_here,
+                "secure": broker.secure,
+                "mutual_tls_servers": broker.mutual_tls_servers,
             }
         )
     else:
         how = "runs" if broker.started_here else "was running already"
         say(f"Kafka {broker.kafka_version} {how} on {broker.bootstrap_servers} ({broker.pid})")
+        if broker.secure:
+            say(f"  passwords there, certificates on {broker.mutual_tls_servers}; the keys are in")
+            say(f"  {broker.data_dir / 'keys'}: NAME.password, NAME.pem, NAME-key.pem, ca.pem")
     return 0
 
 

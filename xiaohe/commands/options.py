@@ -29,6 +29,16 @@ NeededServers = Annotated[
 ]
 
 
+Secure = Annotated[
+    bool,
+    Parameter(
+        name="--secure",
+        negative="",
+        help="Its own broker lets nobody in unnamed: TLS, passwords, certificates, rights.",
+    ),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Kafka:
@@ -98,6 +108,11 @@ RosterFile = Annotated[
 ]
 PolicyFile = Annotated[
     Path | None, Parameter(name="--policy", help="Policy file, laid over the defaults.")
+]
+
+Feeds = Annotated[
+    Path | None,
+    Parameter(name="--feeds", help="Folder of mapping files (*.yaml) for other systems' JSON."),
 ]
 
 

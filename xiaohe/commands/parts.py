@@ -1,5 +1,6 @@
 """``xiaohe worker`` and ``xiaohe gateway``: one part alone, against a running Kafka."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from xiaohe.commands.options import (
     DEFAULT_HTTP,
     NOTHING_SAID,
     DataDir,
+    Feeds,
     Http,
     Json,
     Kafka,
@@ -17,11 +19,12 @@ from xiaohe.commands.options import (
     Speed,
 )
 from xiaohe.dispatch.policy import load_policy
-from xiaohe.geo.files import load_pieces
+from xiaohe.geo.files import load_addresses, load_pieces
 from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say_json
 from xiaohe.places import DATA_DIR, POLICY, ROADS, read_file
 from xiaohe.topics import load_topics
+from xiaohe.wire.reaching import BROKER_WAIT_S, reach
 
 
 def worker(
@@ -82,10 +85,12 @@ def gateway(
     http: Http = DEFAULT_HTTP,
     roads: Roads = None,
     policy: PolicyFile = None,
+    feeds: Feeds = None,
     json: Json = False,
 ) -> int:
     """Run one gateway until SIGTERM."""
-    from xiaohe.gateway.known import Known  # noqa: PLC0415 - HTTP is slow to load
+    from xiaohe.gateway.alerts.feed_file import load_feeds  # noqa: PLC0415 - HTTP is slow to load
+    from xiaohe.gateway.known import Known  # noqa: PLC0415 - the same
     from xiaohe.gateway.parts import Parts  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import address_of, listen, run_gateway  # noqa: PLC0415 - the same
 
@@ -93,6 +98,9 @@ def gateway(
     pieces, _ = load_pieces(roads or ROADS)
     rules = load_policy(read_file(policy or POLICY), base=read_file(POLICY) if policy else None)
     cluster = kafka.access(bootstrap_servers)
+    asyncio.run(reach(cluster, wait_s=BROKER_WAIT_S))
+    houses = load_addresses(roads or ROADS)
+    mapped = load_feeds(feeds) if feeds else {}
     listener = listen(http)
 
     def parts() -> Parts:
@@ -100,6 +108,8 @@ def gateway(
             cluster=cluster,
             topics=load_topics(),
             known=Known(rules, pieces),
+            addresses=houses,
+            feeds=mapped,
             now_ms=lambda: time.time_ns() // 1_000_000,
         )
 

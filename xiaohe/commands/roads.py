@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from xiaohe.commands.options import Json
+from xiaohe.geo.address_points import stated_addresses
 from xiaohe.geo.importer import check_roads_file, import_roads
 from xiaohe.geo.roads import write_roads
 from xiaohe.output import say, say_json
@@ -30,7 +31,7 @@ def import_(source: Path, *, out: Out = Path("roads.geojson"), json: Json = Fals
     with progress_bar() as watch:
         report = import_roads(source, watch)
         watch("writing", 0, None)
-        write_whole(out, write_roads(report.pieces))
+        write_whole(out, write_roads(report.pieces, stated_addresses(report.addresses)))
     if json:
         say_json(as_json(report, out))
         return 0

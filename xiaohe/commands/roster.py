@@ -16,7 +16,7 @@ from xiaohe.geo.network import Network
 from xiaohe.output import say, say_json
 from xiaohe.places import DATA_DIR, ROADS
 from xiaohe.roster_file import publish, read_roster
-from xiaohe.topics import load_topics
+from xiaohe.topics import ROSTER_LOADER, load_topics
 from xiaohe.wire.codec import Gone, decode_roster
 
 FINDINGS_SHOWN_MAX = 50
@@ -39,7 +39,7 @@ def load_(
         A JSON array of members.
     """
     entries = read_roster(file)
-    cluster = cluster_of(bootstrap_servers, data_dir, kafka)
+    cluster = cluster_of(bootstrap_servers, data_dir, kafka, ROSTER_LOADER)
     count = asyncio.run(publish(cluster, load_topics().roster.name, entries))
     if json:
         say_json({"published": count})

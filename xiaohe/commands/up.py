@@ -5,24 +5,26 @@ import signal
 from pathlib import Path
 
 from xiaohe.broker import Broker, BrokerStatus
-from xiaohe.commands.clusters import named_cluster
+from xiaohe.commands.clusters import named_cluster, own_cluster
 from xiaohe.commands.options import (
     DEFAULT_HTTP,
     NOTHING_SAID,
     DataDir,
+    Feeds,
     Http,
     Json,
     Kafka,
     PolicyFile,
     Roads,
     RosterFile,
+    Secure,
     Servers,
     Workers,
 )
 from xiaohe.condition import looked_at
 from xiaohe.output import note, say, say_json
 from xiaohe.places import DATA_DIR
-from xiaohe.stack import Event, Stack, StackOptions, read_record
+from xiaohe.stack import Event, Stack, StackFailed, StackOptions, read_record
 from xiaohe.topics import load_topics
 from xiaohe.wire.cluster_access import ClusterAccess
 
@@ -32,11 +34,13 @@ def up(
     roads: Roads = None,
     roster: RosterFile = None,
     policy: PolicyFile = None,
+    feeds: Feeds = None,
     data_dir: DataDir = DATA_DIR,
     http: Http = DEFAULT_HTTP,
     workers: Workers = 1,
     bootstrap_servers: Servers = None,
     kafka: Kafka = NOTHING_SAID,
+    secure: Secure = False,
     json: Json = False,
 ) -> int:
     """Run broker, topics, worker and gateway in the foreground until Ctrl-C.
@@ -44,14 +48,21 @@ def up(
     The broker is its own unless --bootstrap-servers names another. A roads file that is raw is
     noded first. A part that dies is started again.
     """
+    if secure and bootstrap_servers is not None:
+        raise StackFailed(
+            "--secure sets up a broker of its own, and --bootstrap-servers names another: "
+            "leave one of them out"
+        )
     options = StackOptions(
         data_dir=data_dir.absolute(),
         roads=roads,
         roster=roster,
         policy=policy,
+        feeds=feeds,
         http=http,
         workers=workers,
         cluster=named_cluster(bootstrap_servers, kafka),
+        secure=secure,
     )
     return asyncio.run(_run(options, json=json))
 
@@ -118,8 +129,16 @@ def _status(data_dir: Path, kafka: Kafka) -> Event:
         found[name] = None if record is None else record[name]
     found["broker"] = _how(Broker.status(data_dir / "broker"))
     if record is not None:
-        found |= _condition(kafka.access(str(record["bootstrap_servers"])))
+        found |= _condition(_access(data_dir, str(record["bootstrap_servers"]), kafka))
     return found
+
+
+def _access(data_dir: Path, bootstrap_servers: str, kafka: Kafka) -> ClusterAccess:
+    """Give the access to the cluster of a running stack: its own broker, or one that was named."""
+    broker = Broker.attach(data_dir / "broker")
+    if broker is not None and broker.bootstrap_servers == bootstrap_servers:
+        return own_cluster(broker, kafka)
+    return kafka.access(bootstrap_servers)
 
 
 def _condition(cluster: ClusterAccess) -> Event:
