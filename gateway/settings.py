@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from xiaohe.dispatch.inputs import Identifier
 from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
+from xiaohe.gateway.positions.settings import PositionsSettings
 
 OPEN_DOORS_MAX: Final = 64
 """Doors that may be open for what cannot sign: each is a risk that somebody has to know of."""
@@ -62,6 +63,7 @@ class DoorsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The whole file."""
 
     access: AccessSettings = AccessSettings()
+    positions: PositionsSettings = PositionsSettings()
 
 
 def load_settings(raw: bytes) -> DoorsSettings:
