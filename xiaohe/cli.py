@@ -80,6 +80,13 @@ GROUPS = {
             "replay": "Send a recorded track as if it were taken now.",
         },
     ),
+    "device": (
+        "Devices, for whoever wires them up.",
+        "xiaohe.commands.device",
+        {
+            "test": "Show a device's last message and what was made of it.",
+        },
+    ),
     "sim": (
         "Simulations of the engine itself.",
         "xiaohe.commands.sim",
@@ -158,6 +165,7 @@ def run(arguments: list[str]) -> int:
 def _mendable() -> tuple[type[Exception], ...]:
     """Faults that a person can mend, with a message that says how; any other fault is ours."""
     from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
+    from xiaohe.commands.device import DeviceUntold  # noqa: PLC0415 - the same
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
     from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
     from xiaohe.gateway.alerts.feed_file import FeedFileError  # noqa: PLC0415 - the same
@@ -184,6 +192,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         BusError,
         ClusterError,
         DemandFileError,
+        DeviceUntold,
         ExplainError,
         FeedFileError,
         FileUnreadable,

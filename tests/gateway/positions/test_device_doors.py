@@ -7,11 +7,14 @@ from tests.gateway.door_bench import NOON_MS, client_of, parts_for
 from tests.gateway.fleet import Fleet, forwarded
 from tests.gateway.positions.test_inflow import FEED
 from tests.gateway.positions.test_traccar_flood import reader
+from xiaohe.commands import device as device_command
+from xiaohe.dispatch.reasons import Reason
 from xiaohe.gateway.access.principal import Change
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.positions import device_doors
 from xiaohe.gateway.positions.inflow import Came
 from xiaohe.gateway.positions.raw_fix import RawFix
+from xiaohe.wire.bad_input import BadInput
 
 TOKEN = {"authorization": "Bearer vendor"}
 
@@ -97,3 +100,16 @@ async def test_who_has_a_device_keeps_it() -> None:
     async with client_of(device_doors.doors, parts) as client:
         answer = await client.post("/v1/devices/S1/adopt", json={"member_id": "m1"}, headers=TOKEN)
     assert (answer.status_code, answer.json()["reason"]) == (404, "unknown_member")
+
+
+async def test_the_terminal_shows_what_was_made_of_a_message() -> None:
+    """Whose the device is, what was read or why it was refused, and the message itself."""
+    fleet = Fleet(m1="T1")
+    parts = parts_with(fleet, forwarded("T1"))
+    bad = BadInput(Reason.BAD_TIME, "look at the clock")
+    message = device_doors._message("raw.traccar", NOON_MS, b"{raw}", [bad])
+    found = (await get(parts, "/v1/devices/T1")).json() | {"last_message": message}
+    lines = "\n".join(device_command._lines(found))
+    for words in ("member_id            m1", "refused    bad_time", "look at the clock", "{raw}"):
+        assert words in lines
+    assert not device_command._is_well(found)
