@@ -68,7 +68,7 @@ def test_inputs_are_stamped_by_the_broker(file: Topics):
 def test_the_gateways_own_topics_are_as_they_have_to_be(file: Topics):
     """Who may come in has one order for all gateways; nothing of the audit is ever trimmed."""
     assert (file.access.partitions, file.access.compacted) == (1, True)
-    assert file.access.read_by == ("gateway",)
+    assert file.access.read_by == ("gateway", "access-keeper")
     assert (file.audit.compacted, file.audit.retention_ms) == (False, -1)
 
 
