@@ -6,6 +6,7 @@ from xiaohe.gateway.alerts import doors as alerts
 from xiaohe.gateway.door import Door
 from xiaohe.gateway.events import hook_doors, incident_doors, sse
 from xiaohe.gateway.parts import Parts
+from xiaohe.gateway.positions import device_doors
 from xiaohe.gateway.positions import doors as positions
 
 
@@ -18,6 +19,7 @@ def doors_of(parts: Parts) -> tuple[Door, ...]:
         *ca_door.doors(parts),
         *alerts.doors(parts),
         *positions.doors(parts),
+        *device_doors.doors(parts),
         *sse.doors(parts),
         *incident_doors.doors(parts),
         *hook_doors.doors(parts),

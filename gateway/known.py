@@ -20,13 +20,15 @@ log = structlog.get_logger()
 class Known:
     """Policy, roads and roster as they now are; ``roster`` follows its topic.
 
-    ``roster_changes`` counts its records, so that what was made of it can be made anew.
+    ``roster_changes`` counts its records, so that what was made of it can be made
+    anew; ``roster_places`` are the offsets of each member's latest one.
     """
 
     policy: Policy
     pieces: Sequence[RoadPiece]
     roster: Roster = field(default_factory=Roster)
     roster_changes: int = 0
+    roster_places: dict[str, int] = field(default_factory=dict)
     owners: Owners = field(init=False)
     _areas_of_roads: frozenset[str] = field(init=False)
 
@@ -56,8 +58,10 @@ class Known:
             return
         if isinstance(entry, Gone):
             self.roster.remove(entry.member_id)
+            self.roster_places.pop(entry.member_id, None)
         else:
             self.roster.put(entry, record.timestamp)
+            self.roster_places[entry.member_id] = record.offset
         self.roster_changes += 1
 
     def take_member_record(self, record: ConsumerRecord) -> None:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from xiaohe.dispatch.inputs import Identifier
 from xiaohe.dispatch.yaml_text import BadYaml, read_yaml
 from xiaohe.gateway.events.settings import EventsSettings
+from xiaohe.gateway.positions.settings import PositionsSettings
 
 OPEN_DOORS_MAX: Final = 64
 """Doors that may be open for what cannot sign: each is a risk that somebody has to know of."""
@@ -64,6 +65,7 @@ class DoorsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     access: AccessSettings = AccessSettings()
     events: EventsSettings = EventsSettings()
+    positions: PositionsSettings = PositionsSettings()
 
 
 def load_settings(raw: bytes) -> DoorsSettings:

@@ -105,6 +105,13 @@ GROUPS = {
             "show": "Show its fingerprint, and a QR code for phones.",
         },
     ),
+    "device": (
+        "Devices, for whoever wires them up.",
+        "xiaohe.commands.device",
+        {
+            "test": "Show a device's last message and what was made of it.",
+        },
+    ),
     "sim": (
         "Simulations of the engine itself.",
         "xiaohe.commands.sim",
@@ -185,6 +192,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     """Faults that a person can mend, with a message that says how; any other fault is ours."""
     from xiaohe.access_register import RegisterError  # noqa: PLC0415 - the same
     from xiaohe.cluster import ClusterError  # noqa: PLC0415 - only when something went wrong
+    from xiaohe.commands.device import DeviceUntold  # noqa: PLC0415 - the same
     from xiaohe.dispatch.policy import PolicyError  # noqa: PLC0415 - the same
     from xiaohe.explain.faults import ExplainError  # noqa: PLC0415 - the same
     from xiaohe.forget import ForgetError  # noqa: PLC0415 - the same
@@ -217,6 +225,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         BusError,
         ClusterError,
         DemandFileError,
+        DeviceUntold,
         ExplainError,
         FeedFileError,
         FileUnreadable,

@@ -33,6 +33,9 @@ from xiaohe.wire.codec import dead_letter, dead_letter_id, digest_of
 
 log = structlog.get_logger()
 
+GROUP: Final = "gateway-positions"
+"""The consumer group; topics.yaml gives it to the gateway's principal."""
+
 ROUND_RECORDS_MAX: Final = 5_000
 """Raw records taken together: a hundredth of a second's work, after which doors have their turn."""
 
@@ -80,6 +83,11 @@ class _Round:
     told: Sequence[str]
 
 
+def group_of(topics: Topics) -> str:
+    """Give the consumer group of all gateways of an installation."""
+    return f"{topics.positions.name.removesuffix('positions')}{GROUP}"
+
+
 class Drain(ConsumerRebalanceListener):
     """Reads all raw topics of ``topics.yaml``; an async context manager.
 
@@ -118,7 +126,7 @@ class Drain(ConsumerRebalanceListener):
         await self._publisher.__aenter__()
         self._consumer = ManyConsumer(
             **client_options(self._cluster),
-            group_id=f"gateway-{self._topics.positions.name}",
+            group_id=group_of(self._topics),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=SESSION_MS,

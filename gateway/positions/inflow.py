@@ -15,6 +15,7 @@ from msgspec import Struct
 from xiaohe.dispatch.reasons import Reason
 from xiaohe.dispatch.tracking import DISTRESS_ALARMS
 from xiaohe.gateway.positions.devices import Devices
+from xiaohe.gateway.positions.last_messages import LastMessages
 from xiaohe.gateway.positions.owners import Owner, Owners
 from xiaohe.gateway.positions.packing import Packed, pack
 from xiaohe.gateway.positions.raw_columns import Mask, RawColumns, ReadMessages, columns_of
@@ -103,6 +104,7 @@ class Inflow:
         self.owners = owners
         self.devices = Devices()
         self.unknown = UnknownDevices()
+        self.last_messages = LastMessages()
         self.refused: deque[RefusedMessage] = deque(maxlen=REFUSED_KEPT)
         self.counts: dict[str, Counter[str]] = {}
 

@@ -133,7 +133,7 @@ def test_copies_come_from_the_argument_then_the_environment(monkeypatch: pytest.
         ("    key: member_id", "    deciding: true\n    key: member_id", r"only an area topic"),
         ("\ntopics:\n", "\ntopics: {\n", r"topics\.yaml: "),
         ("written_by: [worker]", "written_by: [everybody]", r"\['everybody'\].*no principals"),
-        ("    watches: [xiaohe]", "    watch: [xiaohe]", "watch"),
+        ("    watches: [xiaohe,", "    watch: [xiaohe,", "watch"),
         ("  member-apps:\n", "  Member Apps:\n", r"principals"),
     ],
 )

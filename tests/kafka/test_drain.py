@@ -15,10 +15,17 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from tests.gateway.door_bench import client_of
 from tests.gateway.fleet import NOON_MS, Fleet, entry_of, forwarded
 from xiaohe.broker import Broker
+from xiaohe.dispatch.policy import load_policy
+from xiaohe.gateway.access.principal import About, Change, Permit, Principal, Visitor
+from xiaohe.gateway.known import Known
+from xiaohe.gateway.parts import Parts
+from xiaohe.gateway.positions import device_doors
 from xiaohe.gateway.positions.drain import Drain
 from xiaohe.gateway.positions.many_consumer import ManyConsumer
+from xiaohe.places import POLICY
 from xiaohe.topics import Topic, Topics
 
 pytestmark = pytest.mark.kafka
@@ -190,3 +197,59 @@ def _gateway(broker: Broker, prefix: str) -> subprocess.Popen[bytes]:
     program = f"from tests.kafka.lone_gateway import main; main({prefix!r})"
     servers = broker.bootstrap_servers
     return subprocess.Popen([sys.executable, "-c", program, servers])
+
+
+class _AllMay:
+    async def identify(self, visitor: Visitor) -> Principal:
+        return Principal(principal_id="vendor", role="service", area_ids=None)
+
+    async def authorise(self, principal: Principal, change: Change, about: About) -> Permit:
+        return Permit(principal=principal, change=change, about=about)
+
+
+async def test_an_operator_adopts_an_unknown_device(broker: Broker, topics: Topics) -> None:
+    """Its message is shown from the raw topic; given to a member, the next one is the member's."""
+    raw, servers = topics.sources["traccar"], broker.bootstrap_servers
+    entry = entry_of("m1", "T0", a_field_of_tomorrow=1)
+    await send(broker, topics.roster, json.dumps(entry).encode(), key=b"m1")
+    known = Known(load_policy(POLICY.read_bytes()), ())
+    parts = Parts(
+        cluster=servers, topics=topics, known=known, now_ms=lambda: NOON_MS, access=_AllMay()
+    )
+    async with parts, reading(broker, topics.positions, topics.dead_letters) as reader:
+        await send(broker, raw, forwarded("T9"))
+        await reader.until(lambda: reader.letters(topics), "the refusal")
+        async with client_of(device_doors.doors, parts) as client:
+            shown = (await client.get("/v1/devices/T9")).json()
+            assert shown["last_message"]["raw"].encode() == forwarded("T9")
+            assert (shown["reason"], shown["count"]) == ("unknown_device", 1)
+            answer = await client.post("/v1/devices/T9/adopt", json={"member_id": "m1"})
+            assert answer.json() == {"device_id": "T9", "member_id": "m1", "area_id": "a"}
+            async with asyncio.timeout(COME_S):
+                while known.owners.one("T9", NOON_MS) is None:  # noqa: ASYNC110 - as it follows
+                    await asyncio.sleep(0.02)
+            await send(broker, raw, forwarded("T9", at_ms=NOON_MS + 1))
+            await reader.until(lambda: reader.fixes(topics), "the fix")
+            answer = await client.post("/v1/devices/T9/adopt", json={"member_id": "m1"})
+            assert answer.status_code == 409
+    assert reader.fixes(topics)[0]["member_id"] == "m1"
+    async with reading(broker, topics.roster) as reader:
+        await reader.until(lambda: len(reader.records) == 2, "both entries")
+    assert json.loads(reader.records[1].value) == {**entry, "device_ids": ["T0", "T9"]}
+
+
+async def test_traccars_default_topic_is_named_as_the_mistake(
+    broker: Broker, topics: Topics
+) -> None:
+    """Whoever looks for a device that sends to `positions` is told what to set."""
+    letter = {"topic": "positions", "reason": "traccar_shape"}
+    await send(broker, topics.dead_letters, json.dumps(letter).encode())
+    known = Known(load_policy(POLICY.read_bytes()), ())
+    parts = Parts(
+        cluster=broker.bootstrap_servers, topics=topics, known=known, now_ms=lambda: NOON_MS,
+        access=_AllMay(),
+    )  # fmt: skip
+    async with client_of(device_doors.doors, parts) as client:
+        answer = await client.get("/v1/devices/T1")
+    assert answer.status_code == 404
+    assert "forward.topic to raw.traccar" in answer.json()["detail"]
