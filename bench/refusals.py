@@ -21,9 +21,6 @@ SIZE: Final = 10 * 1024 * 1024
 
 TIMES: Final = 20
 
-TOOK_MS_MAX: Final = 5.0
-"""How long refusing one may take."""
-
 _HALF: Final = b'{"alert_id":"a","text":"'
 
 PAYLOADS: Final[Mapping[str, bytes]] = {

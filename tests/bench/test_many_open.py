@@ -48,7 +48,7 @@ def test_the_table_has_a_row_a_level():
     """With the lateness that the product promises something about."""
     row = {
         "open_incidents": 1_000, "quiet_second_ms": 4.0, "steps": 20, "late_p50_ms": 3.0,
-        "late_p99_ms": 17.0, "late_max_ms": 21.0, "busy_share": 0.02, "take_over_s": 0.2,
+        "late_p99_ms": 17.0, "late_max_ms": 21.0, "busy_share": 0.02, "take_over_cpu_s": 0.2,
     }  # fmt: skip
     told = many_open.table([row, row | {"open_incidents": 100_000}])
     assert "100,000" in told
