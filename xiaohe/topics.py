@@ -23,8 +23,9 @@ RETENTION_UNLIMITED_MS = -1
 SEGMENT_DEFAULT_MS = 7 * 86_400_000
 """Kafka's default: a log file is closed after a week, or at 1 GiB."""
 
-ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, ACCESS_KEEPER, DEVICES = (
-    "admin", "worker", "gateway", "auditor", "roster-loader", "access-keeper", "devices",
+ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, ACCESS_KEEPER, DATA_KEEPER, DEVICES = (
+    "admin", "worker", "gateway", "auditor", "roster-loader", "access-keeper", "data-keeper",
+    "devices",
 )  # fmt: skip
 """Principals that the program itself comes as; devices write the topics of ``sources``."""
 
@@ -256,7 +257,9 @@ def _check(file: TopicsFile) -> None:
             f"under topics, missing: {sorted(missing) or 'none'}, "
             f"not known to the program: {sorted(unknown) or 'none'}"
         )
-    parts = {ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, ACCESS_KEEPER, DEVICES}
+    parts = {
+        ADMIN, WORKER, GATEWAY, AUDITOR, ROSTER_LOADER, ACCESS_KEEPER, DATA_KEEPER, DEVICES,
+    }  # fmt: skip
     if not parts <= set(file.principals):
         raise TopicsFileError(f"principals, missing: {sorted(parts - set(file.principals))}")
     names = [topic.name for topic in file.topics.values()]

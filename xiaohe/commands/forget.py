@@ -13,7 +13,7 @@ from xiaohe.dispatch.times import rfc3339
 from xiaohe.forget import forget as have_forgotten
 from xiaohe.output import say, say_json
 from xiaohe.places import DATA_DIR
-from xiaohe.topics import load_topics
+from xiaohe.topics import DATA_KEEPER, load_topics
 
 
 def _somebody(_: object, text: str) -> None:
@@ -40,7 +40,7 @@ def forget(
     Tells all who keep any of it, on the topic redactions, and says when the alerts themselves have
     left their topic. Nothing else holds a caller's words: docs/personal-data.md.
     """
-    cluster = cluster_of(bootstrap_servers, data_dir, kafka)
+    cluster = cluster_of(bootstrap_servers, data_dir, kafka, DATA_KEEPER)
     done = asyncio.run(have_forgotten(cluster, load_topics(), caller, by or getuser()))
     gone_by = None if done.gone_by_ms is None else rfc3339(done.gone_by_ms)
     if json:
