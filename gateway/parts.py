@@ -12,6 +12,7 @@ from xiaohe.gateway.access.passwords import Hashes
 from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.alerts.mapping import Feed
+from xiaohe.gateway.alerts.open311 import Service
 from xiaohe.gateway.events.feed import Feed as EventFeed
 from xiaohe.gateway.events.parcels import Parcels
 from xiaohe.gateway.events.webhooks import Webhooks
@@ -51,6 +52,7 @@ class Parts:
     authority: bytes | None = None
     addresses: Sequence[AddressPoint] = ()
     feeds: Mapping[str, Feed] = field(default_factory=dict)
+    services: Sequence[Service] = ()
     incidents: IncidentViews = field(default_factory=IncidentViews)
     asking: Asking = field(default_factory=Asking)
     first_link: str | None = field(init=False, default=None, repr=False)

@@ -190,6 +190,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from xiaohe.forget import ForgetError  # noqa: PLC0415 - the same
     from xiaohe.gateway.access.secret import SecretUnusable  # noqa: PLC0415 - the same
     from xiaohe.gateway.alerts.feed_file import FeedFileError  # noqa: PLC0415 - the same
+    from xiaohe.gateway.alerts.open311 import ServicesFileError  # noqa: PLC0415 - the same
     from xiaohe.gateway.follower import NotCaughtUp  # noqa: PLC0415 - the same
     from xiaohe.gateway.publisher import NotPublished  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import AddressTaken, NotProtected  # noqa: PLC0415 - the same
@@ -233,6 +234,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         RoadsFileError,
         RosterFileError,
         SecretUnusable,
+        ServicesFileError,
         SettingsError,
         StackFailed,
         TopicsFileError,

@@ -8,6 +8,7 @@ ROADS = PACKAGE / "data" / "roads.geojson"
 ROSTER = PACKAGE / "data" / "roster.json"
 POLICY = PACKAGE / "data" / "policy.yaml"
 DOORS = PACKAGE / "data" / "doors.yaml"
+SERVICES = PACKAGE / "data" / "open311.yaml"
 
 DATA_DIR = Path(".xiaohe")
 """The default folder for what is kept while running: broker, logs."""

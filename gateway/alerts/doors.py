@@ -1,6 +1,6 @@
 """All doors through which alerts come in, around one intake."""
 
-from xiaohe.gateway.alerts import cap_door, feed_door, http
+from xiaohe.gateway.alerts import cap_door, feed_door, http, open311_door
 from xiaohe.gateway.alerts.address import Addresses
 from xiaohe.gateway.alerts.intake import Intake
 from xiaohe.gateway.door import Door
@@ -14,4 +14,5 @@ def doors(parts: Parts) -> tuple[Door, ...]:
         *http.doors(intake),
         *cap_door.doors(intake, parts),
         *feed_door.doors(intake, parts.feeds),
+        *(open311_door.doors(intake, parts, parts.services) if parts.services else ()),
     )

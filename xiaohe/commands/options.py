@@ -115,6 +115,13 @@ Feeds = Annotated[
     Parameter(name="--feeds", help="Folder of mapping files (*.yaml) for other systems' JSON."),
 ]
 
+Services = Annotated[
+    Path | None,
+    Parameter(
+        name="--services", help="Services of Open311 (YAML); else those of data/open311.yaml."
+    ),
+]
+
 
 def _address(_: object, text: str) -> None:
     host, _, port = text.rpartition(":")

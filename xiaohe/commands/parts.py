@@ -20,13 +20,14 @@ from xiaohe.commands.options import (
     Outside,
     PolicyFile,
     Roads,
+    Services,
     Speed,
 )
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.geo.files import load_addresses, load_pieces
 from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say_json
-from xiaohe.places import DATA_DIR, DOORS, POLICY, ROADS, read_file
+from xiaohe.places import DATA_DIR, DOORS, POLICY, ROADS, SERVICES, read_file
 from xiaohe.topics import GATEWAY, load_topics
 from xiaohe.wire.reaching import BROKER_WAIT_S, reach
 
@@ -91,6 +92,7 @@ def gateway(
     roads: Roads = None,
     policy: PolicyFile = None,
     feeds: Feeds = None,
+    services: Services = None,
     data_dir: DataDir = DATA_DIR,
     json: Json = False,
 ) -> int:
@@ -100,6 +102,7 @@ def gateway(
     """
     from xiaohe.gateway.access.secret import open_secret  # noqa: PLC0415 - HTTP is slow to load
     from xiaohe.gateway.alerts.feed_file import load_feeds  # noqa: PLC0415 - the same
+    from xiaohe.gateway.alerts.open311 import read_services  # noqa: PLC0415 - the same
     from xiaohe.gateway.known import Known  # noqa: PLC0415 - the same
     from xiaohe.gateway.parts import Parts  # noqa: PLC0415 - the same
     from xiaohe.gateway.serve import (  # noqa: PLC0415 - the same
@@ -125,6 +128,7 @@ def gateway(
     seen = [topic.name for topic in load_topics().of(GATEWAY)]
     asyncio.run(reach(cluster, seen, wait_s=BROKER_WAIT_S))
     houses = load_addresses(roads or ROADS)
+    asked_for = read_services(read_file(services or SERVICES), str(services or SERVICES))
     mapped = load_feeds(feeds) if feeds else {}
     listener = listen(http)
     ca = ca_folder(data_dir) / "ca.pem"
@@ -138,6 +142,7 @@ def gateway(
                 known=Known(rules, pieces),
                 addresses=houses,
                 feeds=mapped,
+                services=asked_for,
                 now_ms=lambda: time.time_ns() // 1_000_000,
                 settings=settings,
                 secret=secret,

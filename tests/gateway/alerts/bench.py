@@ -12,9 +12,10 @@ from tests.gateway.door_bench import NOON_MS, client_of, parts_for
 from xiaohe.gateway.access.principal import Permit
 from xiaohe.gateway.alerts.doors import doors
 from xiaohe.gateway.alerts.feed_file import load_feeds
+from xiaohe.gateway.alerts.open311 import read_services
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.publisher import NotPublished, Publisher, Record, Written
-from xiaohe.places import PACKAGE
+from xiaohe.places import PACKAGE, SERVICES
 from xiaohe.wire.murmur2 import partition_of
 
 FEEDS = PACKAGE / "data" / "feeds"
@@ -70,6 +71,7 @@ async def desk(parts: Parts | None = None) -> AsyncIterator[Desk]:
     if parts is None:
         parts = parts_for()
         parts.feeds = load_feeds(FEEDS)
+        parts.services = read_services(SERVICES.read_bytes(), "services")
     parts.publisher = shelf
     async with client_of(doors, parts) as client:
         yield Desk(client, shelf, parts)
