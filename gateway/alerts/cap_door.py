@@ -12,7 +12,7 @@ from xiaohe.gateway.alerts.cap import AREA_ID, Message, alert_of, family_of, rea
 from xiaohe.gateway.alerts.fields import is_identifier
 from xiaohe.gateway.alerts.intake import Intake, Stated, area_of, nothing_sent
 from xiaohe.gateway.alerts.xml_text import read_xml
-from xiaohe.gateway.door import KIB, Answer, Body, Door, Parameter, Refusal, Reply, Visit
+from xiaohe.gateway.door import KIB, PROBLEM, Answer, Body, Door, Parameter, Refusal, Reply, Visit
 from xiaohe.gateway.parts import Parts
 from xiaohe.gateway.publisher import Record
 from xiaohe.wire.codec import decode_operator_action
@@ -37,7 +37,7 @@ ANSWERS: Final = (
     Answer(status=200, what="Understood; nothing was written.", schema=schemas.NOTHING_SENT),
     Answer(
         status=409, what="Others reported the same: a person has to cancel.",
-        media_type="application/problem+json",
+        media_type=PROBLEM,
     ),
 )  # fmt: skip
 

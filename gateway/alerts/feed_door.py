@@ -13,7 +13,17 @@ from xiaohe.gateway.alerts.intake import (
     reply_to_many,
 )
 from xiaohe.gateway.alerts.mapping import Feed, fields_of, items_of
-from xiaohe.gateway.door import JSON, KIB, Answer, Body, Door, Parameter, Refusal, Reply, Visit
+from xiaohe.gateway.door import (
+    JSON,
+    KIB,
+    Answer,
+    Body,
+    Door,
+    Parameter,
+    Refusal,
+    Reply,
+    Visit,
+)
 from xiaohe.wire.bad_input import BadInput
 from xiaohe.wire.json_object import read_value
 

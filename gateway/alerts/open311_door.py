@@ -18,7 +18,18 @@ from xiaohe.gateway.alerts.open311 import (
     service_json,
     status_json,
 )
-from xiaohe.gateway.door import JSON, KIB, Answer, Body, Door, Parameter, Refusal, Reply, Visit
+from xiaohe.gateway.door import (
+    JSON,
+    KIB,
+    PROBLEM,
+    Answer,
+    Body,
+    Door,
+    Parameter,
+    Refusal,
+    Reply,
+    Visit,
+)
 from xiaohe.gateway.parts import Parts
 from xiaohe.wire.bad_input import BadInput
 from xiaohe.wire.json_object import read_value
@@ -71,18 +82,19 @@ def doors(intake: Intake, parts: Parts, services: Sequence[Service]) -> tuple[Do
     created = Answer(status=201, what="Written; the request's id.")
     told = (
         Answer(status=200, what="How far they are."),
-        Answer(status=404, what="No such request, or not seen yet."),
+        Answer(status=404, what="No such request, or not seen yet.", media_type=PROBLEM),
     )
+    no_format = Answer(status=404, what="Another format than json and xml.", media_type=PROBLEM)
     return (
         Door(
             method="GET", path="/v1/open311/services.{format}", name="open311_services",
             what="What may be asked for.", change=None, handle=listed, parameters=(FORMAT,),
-            answers=(Answer(status=200, what="The services."),), room="alerts",
+            answers=(Answer(status=200, what="The services."), no_format), room="alerts",
         ),
         Door(
             method="POST", path="/v1/open311/requests.{format}", name="open311_request",
             what="Ask for something that is not urgent.", change=Change.ALERT_REPORT, handle=post,
-            bodies=taken, parameters=(FORMAT, AREA), answers=(created,), room="alerts",
+            bodies=taken, parameters=(FORMAT, AREA), answers=(created, no_format), room="alerts",
         ),
         Door(
             method="GET", path="/v1/open311/requests.{format}", name="open311_statuses",

@@ -121,7 +121,7 @@ def test_the_areas_own_road_of_a_name_is_meant() -> None:
     assert len(BOOK.resolve("永庆弄").candidates) == 2
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_has_an_answer(text: str) -> None:
     """Nothing that a caller may say fails, and a place is given only where the score is sure."""

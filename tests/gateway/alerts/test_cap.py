@@ -5,7 +5,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -170,6 +170,7 @@ async def test_a_document_of_ten_mebibytes_is_not_read() -> None:
     assert answer.status_code == 413
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_message_or_refused(body: bytes) -> None:
     """Nothing but the two refusals comes out of the reader."""
@@ -177,6 +178,7 @@ def test_any_bytes_are_a_message_or_refused(body: bytes) -> None:
         read_message(read_xml(body))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(GAS) - 1), st.binary(min_size=1, max_size=6)), max_size=6)
 )

@@ -1,5 +1,6 @@
 """The stored samples of every format give the alerts, or the refusals, that stand beside them."""
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -7,7 +8,13 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from tests.gateway.alerts.bench import desk
+from tests.gateway.alerts.bench import FEEDS, desk
+from tests.gateway.door_bench import parts_for
+from xiaohe.gateway.alerts.doors import doors
+from xiaohe.gateway.alerts.feed_file import load_feeds
+from xiaohe.gateway.alerts.open311 import read_services
+from xiaohe.gateway.openapi import openapi
+from xiaohe.places import SERVICES
 
 SAMPLES = Path(__file__).parents[2] / "data" / "alerts"
 KINDS = {
@@ -40,6 +47,24 @@ def body_of(case: dict[str, Any]) -> object:
     return text.encode()
 
 
+def operations() -> dict[str, set[str]]:
+    """What the OpenAPI document says that each door answers to a POST."""
+    parts = parts_for()
+    parts.feeds = load_feeds(FEEDS)
+    parts.services = read_services(SERVICES.read_bytes(), "services")
+    paths = openapi(doors(parts))["paths"]
+    return {path: set(each["post"]["responses"]) for path, each in paths.items() if "post" in each}
+
+
+TOLD = operations()
+
+
+def door_of(path: str) -> str:
+    """The door's path as the document has it."""
+    patterns = {told: re.sub(r"\\{\w+\\}", "[^/]+", re.escape(told)) for told in TOLD}
+    return next(told for told, pattern in patterns.items() if re.fullmatch(pattern, path))
+
+
 @pytest.mark.parametrize(("file", "case"), samples())
 async def test_a_sample_gives_what_stands_beside_it(file: str, case: dict[str, Any]) -> None:
     """Status, reason and every field named in the sample are as it says."""
@@ -53,6 +78,7 @@ async def test_a_sample_gives_what_stands_beside_it(file: str, case: dict[str, A
     told = answer.json()
     told = told[0] if isinstance(told, list) else told
     assert answer.status_code == case["status"], told
+    assert str(answer.status_code) in TOLD[door_of(path)], "the OpenAPI document has it"
     assert told.get("reason") == case.get("reason")
     assert case.get("why", "") in told.get("why", "")
     if case["status"] not in (201, 202, 207):
