@@ -18,7 +18,7 @@ from xiaohe.dispatch.fingerprint import fingerprint
 from xiaohe.dispatch.ids import dispatch_id_of, incident_id_of
 from xiaohe.dispatch.inputs import Alert, Position
 from xiaohe.dispatch.ladder import notify_command
-from xiaohe.dispatch.place import Place, locate
+from xiaohe.dispatch.place import CANDIDATES_MAX, Place, locate
 from xiaohe.dispatch.policy import Rules
 from xiaohe.dispatch.reinforcement import backup_by_ms, require_if_always
 from xiaohe.dispatch.state import Incident, SeenAlert
@@ -183,11 +183,19 @@ def _open(draft: Draft, alert: Alert, mark: str, place: Place, distress: Distres
             reported_by=alert.reported_by,
             distress_of=distress.member_id if distress is not None else None,
             origin=alert.origin,
+            candidates=_candidates(alert, place),
         )
     )
     if finder is not None:
         _on_scene_already(draft, incident_id, finder)
     start(draft, incident_id)
+
+
+def _candidates(alert: Alert, place: Place) -> tuple[str, ...]:
+    """Give the roads that a person may choose from where nobody can say where it is."""
+    if place.place is not None:
+        return ()
+    return alert.road_candidates[:CANDIDATES_MAX] or place.candidates
 
 
 def start(draft: Draft, incident_id: str) -> None:

@@ -75,7 +75,8 @@ class IncidentOpened(_Fact, tag="incident.opened", frozen=True, kw_only=True):
 
     ``place`` is where the search for members ends: the stated position, or for a road alone the
     point half way along it. ``off_road_m`` is how far that is from the nearest access point.
-    ``odd`` names what was unusual about the alert.
+    ``odd`` names what was unusual about the alert. Where nobody can say where it is,
+    ``candidates`` are the roads that its address may mean, for a person to choose from.
     """
 
     alert_id: str
@@ -100,6 +101,7 @@ class IncidentOpened(_Fact, tag="incident.opened", frozen=True, kw_only=True):
     reported_by: str | None = None
     distress_of: str | None = None
     origin: AidOrigin | None = None
+    candidates: tuple[str, ...] = ()
 
 
 class AlertAttached(_Fact, tag="alert.attached", frozen=True, kw_only=True):

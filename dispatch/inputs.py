@@ -61,7 +61,10 @@ class AidOrigin(Struct, frozen=True, gc=False):
 
 
 class Alert(Struct, frozen=True, kw_only=True):
-    """Something happened somewhere. At least one of position, road_id, address is set."""
+    """Something happened somewhere. At least one of position, road_id, address is set.
+
+    ``road_candidates`` are the roads that the address may mean, where nobody can say which.
+    """
 
     alert_id: Identifier
     area_id: Identifier
@@ -85,6 +88,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     supersedes: Identifier | None = None
     drill: bool = False
     origin: AidOrigin | None = None
+    road_candidates: tuple[Label, ...] = ()
 
 
 class Fix(Struct, frozen=True, kw_only=True):

@@ -12,14 +12,18 @@ from xiaohe.dispatch.world import RoadMap
 OFF_ROAD_DECIMALS = 1
 """Digits after the point of ``off_road_m``: a position is no better."""
 
+CANDIDATES_MAX = 8
+"""Roads that an address may mean and that are told: what a person can choose from at a glance."""
+
 
 class Place(Struct, frozen=True):
-    """Where to go. ``place`` None: nobody can say, a person has to."""
+    """Where to go. ``place`` None: nobody can say, a person has to, among the ``candidates``."""
 
     place: Position | None
     road_id: str | None
     off_road_m: float | None
     odd: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
 
 
 def locate(
@@ -37,6 +41,7 @@ def locate(
     A place keeps its true position; beyond ``off_road_max_m`` no road answers for it.
     """
     odd: list[str] = []
+    found: list[str] = []
     if road_id is not None and road_id not in roads.network.roads:
         odd.append("unknown_road")
         road_id = None
@@ -51,7 +56,7 @@ def locate(
             odd.append("ambiguous_address" if found else "unknown_address")
     site = roads.snapper.snap_road(road_id) if road_id is not None else None
     if site is None:
-        return Place(None, None, None, (*odd, "no_place"))
+        return Place(None, None, None, (*odd, "no_place"), tuple(found[:CANDIDATES_MAX]))
     if _elsewhere(roads, site.road_id, area_id):
         odd.append("road_of_another_area")
     return Place(Position(site.lon, site.lat), site.road_id, 0.0, tuple(odd))

@@ -22,7 +22,7 @@ from xiaohe.dispatch.state import AreaState, Incident, Order, Timeline
 from xiaohe.dispatch.times import rfc3339
 from xiaohe.streams.ports import Publication
 from xiaohe.wire.cloudevents import headers, source_of, type_of
-from xiaohe.wire.outputs import UNPUBLISHED
+from xiaohe.wire.outputs import UNPUBLISHED, WHERE_SAID
 
 EVENTS_STAGE, ORDERS_STAGE, VIEWS_STAGE = 0, 1, 2
 """What is acknowledged before what: the record of truth, then orders, then views of both."""
@@ -370,6 +370,7 @@ def _stated(fact: f.Fact) -> list[str]:
     """Name the fields that a fact publishes: of an update those that changed something, so that
     nobody takes what stayed as it was for null."""
     names = [name for name in fact.__struct_fields__ if name not in UNPUBLISHED]
+    names = [name for name in names if name not in WHERE_SAID or getattr(fact, name)]
     if not isinstance(fact, f.IncidentUpdated):
         return names
     always = ("by", "reason", *PLACE) if fact.relocated else ("by", "reason")

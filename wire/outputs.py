@@ -21,6 +21,10 @@ Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 UNPUBLISHED: Final = frozenset({"incident_id", "fingerprint", "gap_m", "relocated"})
 """Fields of a fact that the fold needs and nobody outside does."""
 
+WHERE_SAID: Final = frozenset({"candidates"})
+"""Fields that are published only where they say something: they came later than the others, and
+what was decided before them is published as it was, to the byte."""
+
 
 class _Output(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What all outputs share: ``drill`` and other fields that are only there where they say
@@ -205,12 +209,13 @@ def _type_of(field: msgspec.structs.FieldInfo) -> object:
 
 
 def _data_of(fact: type[Struct]) -> type[Struct]:
-    """Make the type of an event's ``data``. An update has only what changed; a deadline's event
-    has two fields more."""
+    """Make the type of an event's ``data``. An update has only what changed, a deadline's event
+    two fields more, and some have a field only where it says something."""
     stated = [x for x in msgspec.structs.fields(fact) if x.name not in UNPUBLISHED]
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for field in stated:
         always = fact is not f.IncidentUpdated or field.name in ("by", "reason")
+        always = always and field.name not in WHERE_SAID
         name, kind = published(field.name), _type_of(field)
         fields.append((name, kind) if always else (name, kind | UnsetType, UNSET))
     for name, kind in (("due_at", Time | None), ("late_s", float)):

@@ -42,6 +42,9 @@ class Addresses:
             made["position"] = {"lon": lon, "lat": lat}
         elif match.how == "road" and not match.misspelt:
             made["road_id"] = match.candidates[0].road_id
+        elif match.candidates:
+            roads = dict.fromkeys(c.road_id for c in match.candidates if c.road_id)
+            made["road_candidates"] = list(roads)
         return made
 
 

@@ -97,11 +97,17 @@ def test_an_address_is_found_by_the_road_that_it_names() -> None:
 
 
 def test_an_address_that_means_two_roads_goes_to_a_person() -> None:
-    """Nobody is sent on a guess."""
+    """Nobody is sent on a guess; the roads that it may mean are told."""
     changes = {"ab": {"name": "Mill Lane"}, "ef": {"name": "Mill Lane"}}
     town = Town(BRIGADE, changes=changes)
-    town.alert(at=None, address="Mill Lane")
+    town.alert("a1", at=None, address="Mill Lane")
     assert opened(town).odd == ("ambiguous_address", "no_place")
+    assert opened(town).candidates == ("ab", "ef")
+    assert town.facts(f.CommandNotified)[-1].reason == "unfilled"
+    town.alert("a2", at=None, address="Mil Lane", road_candidates=("ef",))
+    assert (opened(town).odd, opened(town).candidates) == (("unknown_address", "no_place"), ("ef",))
+    town.alert("a3", at="ab@0.5", address="Mill Lane", road_candidates=("ef",))
+    assert opened(town).candidates == ()
 
 
 def test_a_person_who_says_where_it_is_gets_somebody_sent() -> None:

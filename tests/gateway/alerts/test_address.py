@@ -59,6 +59,7 @@ async def test_several_go_on_with_their_candidates_and_without_a_place() -> None
     assert "road_id" not in value
     names = {each["road_id"] for each in value["address_match"]["candidates"]}
     assert names == {"湖州街/西", "湖州街/东"}
+    assert set(value["road_candidates"]) == names
 
 
 async def test_a_misspelt_name_alone_sends_nobody() -> None:
@@ -66,6 +67,7 @@ async def test_a_misspelt_name_alone_sends_nobody() -> None:
     value = await written("永庄弄")
     assert (value.get("position"), value.get("road_id")) == (None, None)
     assert value["address_match"]["misspelt"] is True
+    assert value["road_candidates"] == ["永庆弄"]
 
 
 async def test_what_is_surer_is_not_touched() -> None:
