@@ -256,4 +256,6 @@ def _more(data: Mapping[str, Any]) -> list[Words]:
         told.append(Words("as what they said next implies", "由后续操作推定"))
     told += [unfilled_words(str(reason)) for reason in data.get("reasons", ())]
     told += [in_words(ODD, str(odd)) for odd in data.get("odd", ())]
+    if roads := ", ".join(map(str, data.get("candidates", ()))):
+        told.append(Words(f"the address may mean {roads}", f"地址可能是：{roads}"))
     return told
