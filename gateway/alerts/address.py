@@ -49,12 +49,19 @@ class Addresses:
 
 
 def as_json(match: Match) -> dict[str, object]:
-    """Write a match as the alert carries it."""
+    """Write a match as the alert carries it.
+
+    Without the place that was found: that is the alert's position, which is about a person, and is
+    to stand in the field that is known to be.
+    """
+    candidates = [_candidate(candidate) for candidate in match.candidates]
+    if match.how != "several":
+        candidates = [{"name": c["name"], "road_id": c.get("road_id")} for c in candidates]
     return {
         "how": match.how,
         "score": round(match.score, SCORE_DECIMALS),
         "misspelt": match.misspelt,
-        "candidates": [_candidate(candidate) for candidate in match.candidates],
+        "candidates": candidates,
     }
 
 

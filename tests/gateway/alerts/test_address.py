@@ -44,6 +44,7 @@ async def test_a_known_house_gives_the_position_and_the_words_stay() -> None:
     assert value["address"] == "湖州街１６８号 门口"
     assert value["position"] == {"lon": 120.1405, "lat": 30.3201}
     assert (value["address_match"]["how"], value["address_match"]["score"]) == ("exact", 1.0)
+    assert "lon" not in str(value["address_match"])
 
 
 async def test_a_road_that_is_named_without_doubt_is_stated() -> None:
