@@ -243,6 +243,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         RoadsFileError,
         RosterFileError,
         SecretUnusable,
+        ServicesFileError,
         SettingsError,
         ServicesFileError,
         StackFailed,

@@ -16,7 +16,6 @@ from xiaohe.gateway.alerts.mapping import Feed, fields_of, items_of
 from xiaohe.gateway.door import (
     JSON,
     KIB,
-    PROBLEM,
     Answer,
     Body,
     Door,
@@ -63,7 +62,7 @@ def doors(intake: Intake, feeds: Mapping[str, Feed]) -> tuple[Door, ...]:
                 Answer(status=202, what="Acknowledged, all of it.", schema=schemas.MANY),
                 Answer(status=207, what="Part of it was taken.", schema=schemas.MANY),
                 Answer(status=200, what="Nothing in it is an alert.", schema=schemas.NOTHING_SENT),
-                Answer(status=404, what="No such feed.", media_type=PROBLEM),
+                Answer(status=404, what="No feed has this name."),
             ),
             room="alerts",
         ),

@@ -79,9 +79,9 @@ def doors(intake: Intake, parts: Parts, services: Sequence[Service]) -> tuple[Do
         Body(media_type=FORM, bytes_max=REQUEST_BYTES_MAX),
         Body(media_type=JSON, bytes_max=REQUEST_BYTES_MAX),
     )
-    created = Answer(status=201, what="Written; the request's id.")
+    created = _answers(201, "Written; the request's id.")
     told = (
-        Answer(status=200, what="How far they are."),
+        *_answers(200, "How far they are."),
         Answer(status=404, what="No such request, or not seen yet.", media_type=PROBLEM),
     )
     no_format = Answer(status=404, what="Another format than json and xml.", media_type=PROBLEM)
@@ -89,12 +89,12 @@ def doors(intake: Intake, parts: Parts, services: Sequence[Service]) -> tuple[Do
         Door(
             method="GET", path="/v1/open311/services.{format}", name="open311_services",
             what="What may be asked for.", change=None, handle=listed, parameters=(FORMAT,),
-            answers=(Answer(status=200, what="The services."), no_format), room="alerts",
+            answers=(*_answers(200, "The services."), no_format), room="alerts",
         ),
         Door(
             method="POST", path="/v1/open311/requests.{format}", name="open311_request",
             what="Ask for something that is not urgent.", change=Change.ALERT_REPORT, handle=post,
-            bodies=taken, parameters=(FORMAT, AREA), answers=(created, no_format), room="alerts",
+            bodies=taken, parameters=(FORMAT, AREA), answers=(*created, no_format), room="alerts",
         ),
         Door(
             method="GET", path="/v1/open311/requests.{format}", name="open311_statuses",
@@ -111,6 +111,11 @@ def doors(intake: Intake, parts: Parts, services: Sequence[Service]) -> tuple[Do
             answers=told, room="alerts",
         ),
     )  # fmt: skip
+
+
+def _answers(status: int, what: str) -> tuple[Answer, ...]:
+    """Give an answer in both formats."""
+    return tuple(Answer(status=status, what=what, media_type=kind) for kind in TYPES.values())
 
 
 def _format(visit: Visit) -> Format:
