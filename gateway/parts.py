@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from aiokafka import ConsumerRecord
+
 from xiaohe.gateway.access.keeper import Keeper
 from xiaohe.gateway.access.oidc import Abroad
 from xiaohe.gateway.access.passwords import Hashes
@@ -13,14 +15,13 @@ from xiaohe.gateway.access.principal import Access, NobodyMay
 from xiaohe.gateway.access.secret import Secret
 from xiaohe.gateway.alerts.mapping import Feed
 from xiaohe.gateway.alerts.open311 import Service
-from xiaohe.gateway.events.entry import Entry
 from xiaohe.gateway.events.feed import Feed as EventFeed
 from xiaohe.gateway.events.parcels import Parcels
 from xiaohe.gateway.events.webhooks import Webhooks
 from xiaohe.gateway.follower import Follower
 from xiaohe.gateway.incident_views import IncidentViews
 from xiaohe.gateway.known import Known
-from xiaohe.gateway.positions.asking import OPENED, Asking, follow
+from xiaohe.gateway.positions.asking import Asking, follow
 from xiaohe.gateway.positions.door_intake import DoorIntake
 from xiaohe.gateway.positions.drain import Drain
 from xiaohe.gateway.positions.inflow import Inflow
@@ -77,7 +78,6 @@ class Parts:
         self.intake = DoorIntake(
             self.inflow, self.publisher, self.topics, self.now_ms, self.settings.positions.trust
         )
-        self.feed.on_entry = self._ask_where_they_are
         if self.secret is not None:
             self.keeper = self._keeper(self.secret)
             self.access = self.keeper
@@ -107,7 +107,7 @@ class Parts:
             await starting.enter_async_context(self.publisher)
             for topic, take in (
                 (self.topics.roster, self.known.take_roster_record),
-                (self.topics.incidents, self.incidents.take_record),
+                (self.topics.incidents, self._take_incident),
                 (self.topics.members, self.known.take_member_record),
             ):
                 await starting.enter_async_context(Follower(self.cluster, topic.name, take))
@@ -127,10 +127,12 @@ class Parts:
             self._running = starting.pop_all()
         return self
 
-    def _ask_where_they_are(self, entry: Entry) -> None:
-        """Have the phones of an area asked when an incident is opened there."""
-        if entry.kind == OPENED:
-            follow(self.asking, entry.value, self.known.roster, self.now_ms())
+    def _take_incident(self, record: ConsumerRecord) -> None:
+        """Follow the incidents; a new one has those on shift asked where they are."""
+        self.incidents.take_record(record)
+        view = self.incidents.get((record.key or b"").decode(errors="replace"))
+        if view is not None:
+            follow(self.asking, view, self.known.roster, self.now_ms())
 
     def leave(self) -> None:
         """Let those go who hold a door open: the gateway ends."""

@@ -15,7 +15,7 @@ further behind is served from Kafka by a few readers that are shared, a piece at
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -85,8 +85,6 @@ class Feed:
         self._reading: asyncio.Task[None] | None = None
         self._running = contextlib.AsyncExitStack()
         self._closed = False
-        self.on_entry: Callable[[Entry], object] = lambda _: None
-        """Told of each new record of any area, once it has been read; does not fail."""
 
     async def __aenter__(self) -> Self:
         """Connect, stand at the end of every topic, and go on reading."""
@@ -227,7 +225,6 @@ class Feed:
         entry = entry_of(at[0], record)
         if entry is not None:
             self._recent[at].append(entry)
-            self.on_entry(entry)
         self._next[at] = record.offset + 1
 
     # --- from Kafka
