@@ -102,14 +102,14 @@ class Feed:
     results: ResultRules | None = None
 
 
-def _all(path: JSONPath, looked_at: object) -> list[object]:
+def _matches(path: JSONPath, looked_at: object) -> list[object]:
     """Find all; a bare text, which the library would read as JSON, holds nothing."""
     return [] if isinstance(looked_at, str) else list(path.findall(looked_at))  # type: ignore[arg-type]
 
 
 def items_of(feed: Feed, document: object) -> list[object]:
     """Give what of a document is to become an alert each: its list's items, else all of it."""
-    items = [document] if feed.items is None else _all(feed.items, document)
+    items = [document] if feed.items is None else _matches(feed.items, document)
     if feed.only is None:
         return items
     rule, wanted = feed.only
@@ -199,7 +199,7 @@ def _all(rule: Rule, item: object, document: object) -> list[object]:
     return [
         value
         for path in rule.paths
-        for value in _all(path, looked_at)
+        for value in _matches(path, looked_at)
         if isinstance(value, str | int | float) and value != ""
     ]
 
