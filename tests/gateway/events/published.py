@@ -133,6 +133,11 @@ class Stream:
                 said = {}
         raise EOFError
 
+    async def to_the_end(self) -> None:
+        """Read on until the stream ends. Raises EOFError."""
+        while True:
+            await self.next()
+
     async def begun(self) -> None:
         """Wait until the stream stands somewhere."""
         async with asyncio.timeout(WAIT_S):

@@ -9,11 +9,12 @@ import httpx
 import psutil
 import pytest
 
-from tests.gateway.events.published import Engine, stream
+from tests.gateway.events.published import Engine, MembersToo, stream
 from tests.gateway.running import connected_parts, running_gateway
 from xiaohe.broker import Broker
 from xiaohe.gateway import serve
-from xiaohe.gateway.events import feed
+from xiaohe.gateway.access.principal import Principal, Unauthenticated, Visitor
+from xiaohe.gateway.events import feed, sse
 from xiaohe.gateway.events.position import BadPosition, Position, read_position
 from xiaohe.gateway.parts import Parts
 from xiaohe.topics import Topics
@@ -155,6 +156,40 @@ def _is_held(deaf: socket.socket) -> bool:
     """Whether the gateway's end of a connection still is there, as the system sees it."""
     name = deaf.getsockname()
     return any(each.raddr == name for each in psutil.Process().net_connections("tcp"))
+
+
+async def test_who_is_let_in_no_more_sees_no_more(
+    broker: Broker, shared_topics: Topics, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open stream asks again who it is, and ends; and there are no more streams than fit."""
+    monkeypatch.setattr(sse, "RECHECK_MS", 0)
+    access = Leaving()
+    servers = broker.bootstrap_servers
+    with running_gateway(lambda: connected_parts(servers, shared_topics, access)) as url:
+        async with stream(url) as opened:
+            event_id = await engine.event("inc-1")
+            assert (await opened.next()).event_id == event_id
+            access.is_gone = True
+            await engine.event("inc-1")
+            with pytest.raises(EOFError):
+                await opened.to_the_end()
+        access.is_gone = False
+        monkeypatch.setattr(sse, "STREAMS_UNDER_WAY_MAX", 0)
+        async with httpx.AsyncClient(headers={"authorization": "Bearer desk"}) as client:
+            full = await client.get(f"{url}/v1/areas/town/events")
+        assert (full.status_code, full.json()["reason"]) == (503, "too_many_streams")
+
+
+class Leaving(MembersToo):
+    """Lets somebody in until they are gone."""
+
+    is_gone = False
+
+    async def identify(self, visitor: Visitor) -> Principal:
+        """Take the token for the name, or nobody's."""
+        if self.is_gone:
+            raise Unauthenticated("give a bearer token")
+        return await super().identify(visitor)
 
 
 async def test_streams_end_when_the_gateway_does(broker: Broker, shared_topics: Topics) -> None:
