@@ -154,6 +154,8 @@ class MemberView(_Output, frozen=True, kw_only=True):
     position: Place | None
     fix_age_s: float | None
     trust: str
+    device_ids: tuple[str, ...]
+    device_ids_until: Time | None
     at: Time
     epoch: int
 
