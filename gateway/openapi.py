@@ -54,6 +54,32 @@ PROBLEM_SCHEMA: Final[Json] = {
     },
 }
 
+DELIVERY: Final[Json] = {
+    "operationId": "deliver_event",
+    "summary": "What a webhook is sent: one CloudEvent, signed as Standard Webhooks has it.",
+    "parameters": [
+        {
+            "name": name,
+            "in": "header",
+            "required": True,
+            "description": what,
+            "schema": {"type": "string"},
+        }
+        for name, what in (
+            ("webhook-id", "The same for every attempt: act once on each."),
+            ("webhook-timestamp", "Unix seconds of this attempt."),
+            ("webhook-signature", "`v1,` and base64 of HMAC-SHA256 over id.timestamp.body."),
+        )
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/cloudevents+json": {"schema": {"type": "object"}}},
+    },
+    "responses": {
+        "2XX": {"description": "Taken. All else is tried again, or given up: docs/subscribers.md."}
+    },
+}
+
 SECURITY_SCHEMES: Final[Json] = {
     "bearer": {
         "type": "http",
@@ -78,6 +104,7 @@ def openapi(doors: Iterable[Door]) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
+        "webhooks": {"event": {"post": DELIVERY}},
         "components": {
             "schemas": {"Problem": PROBLEM_SCHEMA},
             "securitySchemes": SECURITY_SCHEMES,

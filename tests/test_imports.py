@@ -30,7 +30,12 @@ FILE_READERS = {"geo/files.py", "geo/importer.py", "geo/osm.py"}
 """The modules of a pure room that are given the path of a file."""
 
 CLOCKS = {"now", "utcnow", "today"}
-ONLY_IN = {"faust": {"streams"}, "starlette": {"gateway"}, "uvicorn": {"gateway"}}
+ONLY_IN = {
+    "faust": {"streams"},
+    "starlette": {"gateway"},
+    "uvicorn": {"gateway"},
+    "aiohttp": {"gateway"},
+}
 ROOM_NAMES = {"geo", "dispatch", "wire", "streams", "gateway", "sim", "bench", "data", "deploy"}
 
 

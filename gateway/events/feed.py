@@ -16,6 +16,8 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from heapq import merge
+from itertools import accumulate
 from types import TracebackType
 from typing import Final, Self
 
@@ -197,13 +199,10 @@ class Feed:
         return position[topic_id] < first
 
     def _from_memory(self, partition: int, position: Position) -> list[Entry]:
-        found = [
-            entry
-            for topic_id in EVENT_TOPICS
-            for entry in self._recent[topic_id, partition]
-            if entry.offset >= position[topic_id]
-        ]
-        return sorted(found, key=_when)
+        return _merged(
+            [entry for entry in self._recent[each, partition] if entry.offset >= position[each]]
+            for each in EVENT_TOPICS
+        )
 
     async def _go_on(self, consumer: AIOKafkaConsumer) -> None:
         while True:
@@ -235,20 +234,21 @@ class Feed:
         async with self._reader() as reader:
             found, after, gap = await self._piece(reader, places, most=HISTORY_PIECE)
         ends = {place: self._next[self._names[place.topic], partition] for place in places}
+        timed = {place: _timed(entries) for place, entries in found.items()}
+        # Beyond the last of a topic that has more, the others wait for what it has in between.
         cut_ms = min(
-            (found[x][-1].written_ms for x in places if after[x] < ends[x] and found[x]),
-            default=None,
+            (timed[x][-1][0] for x in places if after[x] < ends[x] and timed[x]), default=None
         )
-        given: list[Entry] = []
+        given: list[list[Entry]] = []
         reached: dict[str, int] = {}
-        for place, entries in found.items():
-            taken = [e for e in entries if cut_ms is None or e.written_ms <= cut_ms]
-            given += taken
+        for place, entries in timed.items():
+            taken = [entry for ms, entry in entries if cut_ms is None or ms <= cut_ms]
+            given.append(taken)
             whole = len(taken) == len(entries)
             reached[self._names[place.topic]] = (
-                after[place] if whole else entries[len(taken)].offset
+                after[place] if whole else entries[len(taken)][1].offset
             )
-        return Batch(sorted(given, key=_when), position.but(Position(reached)), gap)
+        return Batch(_merged(given), position.but(Position(reached)), gap)
 
     async def _piece(
         self, reader: AIOKafkaConsumer, places: Mapping[TopicPartition, int], most: int
@@ -307,6 +307,20 @@ class Feed:
         return [self._place(each, number) for number in partitions for each in EVENT_TOPICS]
 
 
-def _when(entry: Entry) -> tuple[int, int, int]:
-    """Order by time, of one time by topic: what happened before the order that follows from it."""
-    return entry.written_ms, EVENT_TOPICS.index(entry.topic_id), entry.offset
+def _timed(entries: Sequence[Entry]) -> list[tuple[int, Entry]]:
+    """Give each entry of a topic a time that never goes back: after a take-over another worker's
+    clock says when, and it may be behind."""
+    times = accumulate((entry.written_ms for entry in entries), max)
+    return list(zip(times, entries, strict=True))
+
+
+def _merged(topics: Iterable[Sequence[Entry]]) -> list[Entry]:
+    """Put topics together by time, of one time in the order in which a decision is written; within
+    a topic the order stays, whatever its clocks say: a position has nothing behind it unread."""
+    timed = merge(*(_timed(entries) for entries in topics), key=_when)
+    return [entry for _, entry in timed]
+
+
+def _when(timed: tuple[int, Entry]) -> tuple[int, int]:
+    ms, entry = timed
+    return ms, EVENT_TOPICS.index(entry.topic_id)

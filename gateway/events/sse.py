@@ -3,7 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import Final
 
-from xiaohe.gateway.access.principal import About, Change, Permit
+from xiaohe.gateway.access.principal import (
+    About,
+    Change,
+    Forbidden,
+    Principal,
+    Unauthenticated,
+)
 from xiaohe.gateway.door import Answer, Door, Parameter, Refusal, Reply, Visit
 from xiaohe.gateway.events.entry import wants
 from xiaohe.gateway.events.feed import FeedClosed
@@ -22,6 +28,10 @@ COME_AGAIN_MS: Final = 2_000
 
 STREAMS_UNDER_WAY_MAX: Final = 500
 """Streams at once: a quarter of the connections, so that alerts and answers find a door."""
+
+RECHECK_MS: Final = 60_000
+"""So often a stream asks again who it is and whether they may: who is let in no more sees no more.
+"""
 
 KINDS_MAX: Final = 50
 """Types that a filter may name; there are some 35."""
@@ -73,7 +83,7 @@ class Streams:
     async def open(self, visit: Visit) -> Reply:
         """Begin a stream. Raises Refusal: no such area, a bad position, too many streams."""
         area_id = visit.path_parameters["area_id"]
-        permit = await visit.permit(_about(visit, area_id))
+        await visit.permit(_about(visit, area_id))
         if not self._parts.known.has_area(area_id):
             raise Refusal(404, "unknown_area", "no area has this id: ask for one that is known")
         kinds = _kinds(visit.parameter("type"))
@@ -81,7 +91,7 @@ class Streams:
         position, gap = await self._begin(partition, visit)
         if self._open >= STREAMS_UNDER_WAY_MAX:
             raise Refusal(503, "too_many_streams", "come again in a while", {"retry-after": "5"})
-        stream = self._stream(permit, area_id, kinds, position, gap=gap)
+        stream = self._stream(visit, area_id, kinds, position, gap=gap)
         headers = {"x-accel-buffering": "no"}  # nginx would keep events until it has enough
         return Reply(stream=stream, media_type=EVENT_STREAM, headers=headers)
 
@@ -97,7 +107,7 @@ class Streams:
 
     async def _stream(
         self,
-        permit: Permit,
+        visit: Visit,
         area_id: str,
         kinds: frozenset[str],
         position: Position,
@@ -107,10 +117,15 @@ class Streams:
         """Write what comes. A client that takes nothing keeps only its own position waiting."""
         parts = self._parts
         partition = parts.feed.partition_of(area_id)
+        checked_ms = parts.now_ms()
         self._open += 1
         try:
             yield f"retry: {COME_AGAIN_MS}\nid: {position}\n\n".encode()
             while True:
+                if parts.now_ms() - checked_ms >= RECHECK_MS:
+                    checked_ms = parts.now_ms()
+                    visit.principal = await parts.access.identify(visit)
+                    await visit.permit(_about(visit, area_id))
                 if gap:
                     yield b": some events are kept no more\nevent: gap\ndata: {}\n\n"
                 batch = await parts.feed.read(partition, position, HEARTBEAT_S)
@@ -120,7 +135,7 @@ class Streams:
                     if (
                         entry.area_id == area_id
                         and wants(kinds, entry.kind)
-                        and may_see(permit.principal, entry, parts.incidents)
+                        and may_see(_who(visit), entry, parts.incidents)
                     ):
                         event = entry.cloudevent(position).decode()
                         pieces.append(f"event: {entry.kind}\nid: {position}\ndata: {event}\n\n")
@@ -129,16 +144,22 @@ class Streams:
                 yield "".join(pieces).encode() or f": still here\nid: {position}\n\n".encode()
         except FeedClosed:
             yield f": the gateway ends\nretry: {COME_AGAIN_MS}\n\n".encode()
+        except (Unauthenticated, Forbidden):
+            yield b": say again who you are\n\n"
         finally:
             self._open -= 1
 
 
 def _about(visit: Visit, area_id: str) -> About:
     """A member asks for what is about themselves, a desk for its whole area."""
-    principal = visit.principal
-    assert principal is not None, "the application identifies before it hands over"
+    principal = _who(visit)
     own = principal.principal_id if sees_their_own(principal) else None
     return About(area_id=area_id, member_id=own)
+
+
+def _who(visit: Visit) -> Principal:
+    assert visit.principal is not None, "the application identifies before it hands over"
+    return visit.principal
 
 
 def _kinds(text: str | None) -> frozenset[str]:

@@ -39,6 +39,7 @@ class Engine:
     servers: str
     topics: Topics
     seqs: dict[str, int] = field(default_factory=dict)
+    clock_is_off_ms: int = 0
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -82,6 +83,7 @@ class Engine:
         self, topic_id: str, key: str, value: dict[str, Any], ce_id: str, kind: str
     ) -> None:
         """One record, acknowledged."""
+        at_ms = time.time_ns() // 1_000_000 + self.clock_is_off_ms
         topic = getattr(self.topics, topic_id)
         await self.producer.send_and_wait(
             topic.name,
@@ -90,8 +92,9 @@ class Engine:
             partition=partition_of(key.encode(), topic.partitions),
             headers=headers(
                 ce_id, source_of(value["area_id"], topic.name), type_of(kind),
-                time.time_ns() // 1_000_000,
+                at_ms,
             ),
+            timestamp_ms=at_ms,
         )  # fmt: skip
 
 
@@ -132,6 +135,11 @@ class Stream:
                     return Got(said.get("id", ""), said["event"], event, time.monotonic())
                 said = {}
         raise EOFError
+
+    async def to_the_end(self) -> None:
+        """Read on until the stream ends. Raises EOFError."""
+        while True:
+            await self.next()
 
     async def begun(self) -> None:
         """Wait until the stream stands somewhere."""
