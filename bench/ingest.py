@@ -5,12 +5,10 @@ stages alike; the median of a stage's times counts. The limit beside them is ``o
 the same bytes into nothing but dicts and lists.
 """
 
-import gc
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +16,7 @@ import numpy as np
 import orjson
 
 from xiaohe.bench.places import Point, roster
+from xiaohe.bench.timing import collector_as_in_a_worker
 from xiaohe.dispatch.policy import load_policy
 from xiaohe.dispatch.roster import Roster
 from xiaohe.dispatch.state import AreaState
@@ -29,7 +28,6 @@ from xiaohe.places import POLICY
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.member_views import MemberViews
 from xiaohe.streams.ports import POSITIONS, Raw
-from xiaohe.streams.service import GC_ALLOCATIONS
 from xiaohe.streams.whose_fix import members_of
 from xiaohe.topics import load_topics
 from xiaohe.wire.codec import decode_roster
@@ -200,23 +198,9 @@ def measure_ingest(
     for size in RECORD_SIZES:
         station = _Station(roads, entries)
         values = list(_Fleet(member_ids, starts, chance).values(size, sent))
-        with _collector_as_in_a_worker():
+        with collector_as_in_a_worker():
             records.append(_rates(station, values, size, warm_up))
     return {"members": members, "records": records, "parts_us": _parts_us(station, values, fixes)}
-
-
-@contextmanager
-def _collector_as_in_a_worker() -> Iterator[None]:
-    """What has been loaded is looked through no more, and what comes new not all the time."""
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS, *thresholds[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 def _rates(station: _Station, values: list[bytes], size: int, warm_up: int) -> dict[str, object]:

@@ -23,6 +23,7 @@ from msgspec import structs
 
 from xiaohe.bench.load import quantile
 from xiaohe.bench.places import Point, area_of_each, road_points, roster
+from xiaohe.bench.timing import collector_as_in_a_worker
 from xiaohe.dispatch.evolve import put_incident
 from xiaohe.dispatch.ids import dispatch_id_of, incident_id_of
 from xiaohe.dispatch.policy import load_policy
@@ -38,6 +39,8 @@ from xiaohe.streams.clocks import SystemClock
 from xiaohe.streams.decision_log import NO_SNAPSHOT, Decision, Fence, Mark, SnapshotWriter, encode
 from xiaohe.streams.decision_log import decode as decode_entry
 from xiaohe.streams.engine import AreaEngine, Shared
+from xiaohe.streams.lane import TICK_MS
+from xiaohe.streams.member_views import VIEWS_PER_TICK_MAX
 from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryTopics
 from xiaohe.streams.ports import ALERTS, INPUTS, WAKEUPS, Raw
 from xiaohe.topics import Topics, load_topics
@@ -56,7 +59,7 @@ QUIET_S: Final = 5.0
 """How long nothing is due while it is measured what that costs."""
 
 SETTLE_S: Final = 2.0
-"""After a take-over, before anything is measured."""
+"""After all that a take-over brings with it, before a second counts as quiet."""
 
 LEAD_MS: Final = 3_600_000
 """From what is open to the first deadline: whatever a take-over takes on a busy machine. It is
@@ -132,6 +135,9 @@ class _Level:
         self._areas = area_of_each(known)
         self._each = -(-level // len(self._areas))
         self._level = self._each * len(self._areas)
+        # The same at each level, for what members cost is not what incidents cost.
+        most = -(-max(options.levels) // len(self._areas))
+        self._members_each = most + max(1, round(most * FREE_SHARE))
         self._chance = random.Random(1)  # noqa: S311 - places, not secrets
         self._points = points
         self._shared = _shared(known, roads, self._areas, self._members())
@@ -141,8 +147,8 @@ class _Level:
         self._late_ms: list[float] = []
 
     def _members(self) -> Iterator[bytes]:
-        """Give as many members as there are incidents in each area, and some who are free."""
-        count = self._each + max(1, round(self._each * FREE_SHARE))
+        """Give in each area as many members as there are ever incidents, and some more."""
+        count = self._members_each
         for area_id in self._areas.values():
             for entry in roster(area_id, count, self._points, self._chance):
                 yield orjson.dumps(entry | {"member_id": f"{area_id}-{entry['member_id']}"})
@@ -153,20 +159,8 @@ class _Level:
         first_ms = self._clock.now_ms() + LEAD_MS
         for partition, pattern in patterns.items():
             self._write(partition, self._open(partition, pattern, first_ms))
-        bus = MemoryBus(self._topics, lambda partition: AreaEngine(partition, self._shared))
-        started_s = time.process_time()
-        await bus.start()
-        took_s = time.process_time() - started_s
-        await asyncio.sleep(SETTLE_S)
-        quiet = await self._burden(self._options.quiet_s)
-        self._clock.put_to(first_ms - AHEAD_MS)
-        await self._clock.sleep_until(first_ms)
-        leave = self._topics.listen(DECISIONS, self._decided)
-        busy = await self._burden(self._options.seconds)
-        leave()
-        if bus.failure is not None and bus.failure.done():
-            raise bus.failure.result()
-        await bus.stop()
+        with collector_as_in_a_worker():
+            took_s, quiet, busy = await self._measure(first_ms)
         return {
             "open_incidents": self._level,
             "quiet_second_ms": round(quiet * 1000, 2),
@@ -177,6 +171,30 @@ class _Level:
             "busy_share": round(busy, 4),
             "take_over_cpu_s": round(took_s, 2),
         }
+
+    async def _measure(self, first_ms: int) -> tuple[float, float, float]:
+        """Give what a take-over takes, a quiet second, and a second in which steps fall due."""
+        bus = MemoryBus(self._topics, lambda partition: AreaEngine(partition, self._shared))
+        started_s = time.process_time()
+        await bus.start()
+        took_s = time.process_time() - started_s
+        await self._all_told()
+        quiet = await self._burden(self._options.quiet_s)
+        self._clock.put_to(first_ms - AHEAD_MS)
+        await self._clock.sleep_until(first_ms)
+        leave = self._topics.listen(DECISIONS, self._decided)
+        busy = await self._burden(self._options.seconds)
+        leave()
+        if bus.failure is not None and bus.failure.done():
+            raise bus.failure.result()
+        await bus.stop()
+        return took_s, quiet, busy
+
+    async def _all_told(self) -> None:
+        """Wait until the worker has looked at what every member is doing: it does so once after a
+        take-over, some at each tick, and those are no quiet seconds."""
+        ticks = -(-self._members_each // VIEWS_PER_TICK_MAX) + 1
+        await asyncio.sleep(SETTLE_S + ticks * TICK_MS / 1000)
 
     async def _burden(self, seconds: float) -> float:
         """Let time pass; the share of it for which this process had the CPU."""

@@ -1,12 +1,15 @@
 """How long one call takes, and how many are done in a second."""
 
+import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle, islice
 from statistics import median
 from typing import NamedTuple, TypeVar
 
 from xiaohe.bench.load import quantile
+from xiaohe.streams.service import GC_ALLOCATIONS
 
 WARM_UP_CALLS = 50
 """Caches, connections and compiled code come first."""
@@ -29,6 +32,20 @@ class Timing(NamedTuple):
     p50_us: float | None
     p99_us: float | None
     calls: int
+
+
+@contextmanager
+def collector_as_in_a_worker() -> Iterator[None]:
+    """What has been loaded is looked through no more, and what comes new not all the time."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def timing_of(took_ns: Sequence[int]) -> Timing:

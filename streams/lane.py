@@ -180,6 +180,7 @@ class Lane:
         self._barrier = dict(taken_over.ends)
         self._barrier_ms = 0
         self._past_ms = 0
+        self._called_ms = 0
         self._ahead: set[int] = set()
         self._basis: Mapping[str, str] = {}
         self._learned = taken_over.learned
@@ -294,12 +295,13 @@ class Lane:
     async def _call_due(self) -> None:
         """Write the wake-ups of all deadlines that are due and have none under way."""
         due_ms = self._core.next_due_ms()
-        if due_ms is None:
-            return
         now_ms = self._now()
         first = self._inbox.first_record(positions=True)
         if first is not None:
             now_ms = max(now_ms, first.due_ms - 1)  # the broker's clock is ahead of ours
+        self._called_ms = now_ms
+        if due_ms is None:
+            return
         if due_ms > now_ms or not self._backlog_reached(due_ms):
             return
         # A core that another lane had before has given some out that are under way no more.
@@ -582,8 +584,8 @@ class Lane:
         else:
             self._moved_at_ms = now_ms
         until_ms = min(self._tick_at_ms, now_ms + CHECK_MS if self._inbox else self._tick_at_ms)
-        if due_ms is not None and not held:
-            until_ms = min(until_ms, due_ms)
+        if due_ms is not None and due_ms > self._called_ms:
+            until_ms = min(until_ms, due_ms)  # it may have fallen due since the turn began
         alert = self._inbox.first_alert()
         if alert is not None:
             until_ms = min(until_ms, max(now_ms + 1, alert.since_ms + ALERT_WAITS_MS_MAX))

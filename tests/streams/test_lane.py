@@ -1042,6 +1042,22 @@ async def test_a_worker_clock_that_is_behind_does_not_hurry_a_deadline(harness):
     assert [e["type"] for e in harness.events()] == ["opened", "accepted"]
 
 
+async def test_what_falls_due_within_a_turn_is_called_with_the_next(harness, monkeypatch):
+    """And not a tick later: the lane does not rest on it."""
+
+    def tick(_self: ToyCore, _now_ms: int, _epoch: int) -> tuple[()]:
+        harness.clock._now_ms += 5  # it takes its time
+        return ()
+
+    await harness.start()
+    harness.alert("a1", window_ms=lane_module.TICK_MS + 2)
+    await harness.run_for(10)
+    monkeypatch.setattr(ToyCore, "tick", tick)
+    await harness.run_for(lane_module.TICK_MS)
+    assert harness.clock.now_ms() > START_MS + lane_module.TICK_MS + 2
+    assert [e["type"] for e in harness.events()] == ["opened", "overdue"]
+
+
 async def test_while_a_wake_up_is_dated_ahead_the_lane_goes_on(harness):
     """What was received up to its deadline is decided at once, and an alert waits no longer than
     for any other deadline; the deadline itself is not early."""
