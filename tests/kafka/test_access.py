@@ -67,7 +67,9 @@ def test_people_and_devices_are_let_in_and_out_while_the_gateway_runs(
         pin = xiaohe("access", "pin", f"member:{MEMBER}", *at)
         xiaohe("access", "add", "t-17", "--role", "device", *at)
         key = xiaohe("access", "key", "device:t-17", *at)
-        granted = http.post("/v1/login/pin", json={"member_id": MEMBER, "pin": pin}).json()
+        entered = http.post("/v1/login/pin", json={"member_id": MEMBER, "pin": pin})
+        assert entered.status_code == 200, entered.text
+        granted = entered.json()
         token = {"authorization": f"Bearer {granted['access_token']}"}
         said = {"action_id": f"a-{time.time_ns()}", "action": "on_duty"}
         taken = http.post("/v1/member-actions", json=said, headers=token)
