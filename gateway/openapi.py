@@ -84,7 +84,9 @@ SECURITY_SCHEMES: Final[Json] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The token of a principal, in `Authorization: Bearer …`.",
+        "description": "An access token, a service's key or a referral's token, in "
+        "`Authorization: Bearer …`. A device's signature or a session's cookie may stand in its "
+        "place: docs/access.md.",
     }
 }
 

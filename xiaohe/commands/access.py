@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from xiaohe.commands.clusters import cluster_of
 from xiaohe.commands.options import NOTHING_SAID, DataDir, Json, Kafka, SecretFile, Servers
+from xiaohe.logs import log_to_stderr
 from xiaohe.output import note, say, say_json
 from xiaohe.places import DATA_DIR
 from xiaohe.topics import ACCESS_KEEPER, load_topics
@@ -312,6 +313,7 @@ def _do(
     from xiaohe.access_register import opened  # noqa: PLC0415 - slow to load
     from xiaohe.gateway.access.secret import open_secret  # noqa: PLC0415 - the same
 
+    log_to_stderr()  # standard output is for what was asked for: a PIN, a key
     cluster = cluster_of(bootstrap_servers, data_dir, kafka, ACCESS_KEEPER)
     secret = open_secret(secret_path(data_dir, secret_file))
 
