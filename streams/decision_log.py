@@ -26,7 +26,8 @@ make a new one, is in docs/decisions/0010-versioned-log.md.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -36,6 +37,9 @@ VERSION = 3
 
 SNAPSHOT_PIECE_BYTES_MAX = 512 * 1024
 """Bytes of one piece: half of the topic's 1 MiB record limit."""
+
+NO_ATTEMPTS: Final[Mapping[tuple[str, int], int]] = MappingProxyType({})
+"""Where no input has made a worker leave."""
 
 NO_SNAPSHOT = -1
 """``snap`` while there is none."""
@@ -130,6 +134,8 @@ class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     state it is; later decisions may lie between its pieces. The last piece says how many there
     are and, in ``digest``, the SHA-256 of all their bodies; in the others ``count`` is 0. (Older
     logs say both in every piece.) ``snap`` is the offset of the whole snapshot before it.
+    ``attempts``: topic, offset and number of those at inputs not yet taken; a fold that begins here
+    does not see their entries.
     """
 
     epoch: Integer
@@ -141,6 +147,7 @@ class SnapshotPiece(Struct, frozen=True, tag="snapshot", tag_field="kind"):
     next: dict[str, Integer]
     body: bytes = b""
     snap: Integer | None = None
+    attempts: tuple[tuple[str, Integer, Integer], ...] = ()
 
 
 Entry = Fence | Decision | Mark | Basis | Attempt | SnapshotPiece
@@ -202,9 +209,23 @@ class SnapshotWriter:
     """Makes the entries of one snapshot, of the state that it was when this was made."""
 
     def __init__(
-        self, *, epoch: int, seq: int, at_ms: int, next_offsets: Mapping[str, int], snap: int
+        self,
+        *,
+        epoch: int,
+        seq: int,
+        at_ms: int,
+        next_offsets: Mapping[str, int],
+        snap: int,
+        attempts: Mapping[tuple[str, int], int] = NO_ATTEMPTS,
     ) -> None:
-        self._first = SnapshotPiece(epoch, seq, at_ms, 0, 0, "", dict(next_offsets), b"", snap)
+        left = tuple(
+            (topic, offset, count)
+            for (topic, offset), count in sorted(attempts.items())
+            if count > 0 and offset >= next_offsets.get(topic, 0)
+        )
+        self._first = SnapshotPiece(
+            epoch, seq, at_ms, 0, 0, "", dict(next_offsets), b"", snap, left
+        )
         self._sha = hashlib.sha256()
         self._count = 0
         self.seq = seq

@@ -198,6 +198,7 @@ class Folding:
             self._core.restore(bodies)
             self.epoch, self.seq = entry.epoch, entry.seq
             self.next_offsets = dict(entry.next)
+            self.attempts = Counter({(topic, at): n for topic, at, n in entry.attempts})
         self._forget_published(entry.seq + 1)
         self.snap, self.snapped_at_ms = self._snapshot_offset, entry.at_ms
         self.snapshot_bytes = self._snapshot.bytes

@@ -94,14 +94,20 @@ class Journal:
         return worth_it or self.since_snapshot >= SNAPSHOT_RECORDS_MAX
 
     async def snapshot_part(
-        self, part: SnapshotPart, seq: int, now_ms: int, next_inputs: Mapping[str, int]
+        self,
+        part: SnapshotPart,
+        seq: int,
+        now_ms: int,
+        next_inputs: Mapping[str, int],
+        attempts: Mapping[tuple[str, int], int],
     ) -> None:
         """Write the next piece of the state, the first at the moment whose state it is; entries
         name it only once it is whole in the log."""
         if self._writing is None:
             self._writing = SnapshotWriter(
-                epoch=self.epoch, seq=seq, at_ms=now_ms, next_offsets=next_inputs, snap=self.snap
-            )
+                epoch=self.epoch, seq=seq, at_ms=now_ms, next_offsets=next_inputs, snap=self.snap,
+                attempts=attempts,
+            )  # fmt: skip
             self._counted_at = (self.since_snapshot, self.since_bytes)
         writing = self._writing
         piece = writing.piece(part.body, last=part.last)

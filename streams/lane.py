@@ -570,7 +570,9 @@ class Lane:
             self._parts = self._core.snapshotting()
         part = next(self._parts)
         if part is not None:
-            await self._journal.snapshot_part(part, self._seq, now_ms, self._next_inputs)
+            await self._journal.snapshot_part(
+                part, self._seq, now_ms, self._next_inputs, self._attempts
+            )
             if part.last:
                 self._parts = self._turn.partition = None
 

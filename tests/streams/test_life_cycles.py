@@ -231,6 +231,20 @@ def test_a_former_owners_piece_between_those_of_a_snapshot_does_no_harm(index: i
     assert (core.folded, folding.epoch, folding.snap) == ([1, 2], 7, 10)
 
 
+def test_a_fold_that_begins_at_a_snapshot_knows_how_often_an_input_has_failed() -> None:
+    """Else a snapshot between two attempts would let the input end one worker more."""
+    attempts = {(ALERTS, 4): 3, (ALERTS, 9): 2, ("wakeups", 1): 1}
+    writer = SnapshotWriter(
+        epoch=7, seq=0, at_ms=5, next_offsets={ALERTS: 5}, snap=-1, attempts=attempts
+    )
+    piece = writer.piece(b"[1]", last=True)
+    again = Attempt(7, 10, 6, ALERTS, 9, "KeyError")
+    folding = Folding(Sum(), 0)  # type: ignore[arg-type]  # a core that folds alone
+    for offset, entry in enumerate((piece, again), start=10):
+        folding.feed(LogRecord(offset, 1, encode(entry)))
+    assert folding.attempts == {(ALERTS, 9): 3, ("wakeups", 1): 1}
+
+
 class AnyInbox(RuleBasedStateMachine):
     """Records of all topics, in and out of order, repeated and left out; taken one by one."""
 
