@@ -40,7 +40,7 @@ from xiaohe.streams.decision_log import NO_SNAPSHOT, Decision, Fence, Mark, Snap
 from xiaohe.streams.decision_log import decode as decode_entry
 from xiaohe.streams.engine import AreaEngine, Shared
 from xiaohe.streams.lane import TICK_MS
-from xiaohe.streams.member_views import VIEWS_PER_TICK_MAX
+from xiaohe.streams.member_views import SWEEP_MS, VIEWS_PER_TICK_MAX
 from xiaohe.streams.memory_log import DECISIONS, MemoryBus, MemoryTopics
 from xiaohe.streams.ports import ALERTS, INPUTS, WAKEUPS, Raw
 from xiaohe.topics import Topics, load_topics
@@ -55,8 +55,8 @@ STEPS_PER_S: Final = 20
 FREE_SHARE: Final = 0.1
 """Members without an order, of all that have one: who is asked next."""
 
-QUIET_S: Final = 5.0
-"""How long nothing is due while it is measured what that costs."""
+QUIET_S: Final = SWEEP_MS / 1000
+"""How long nothing is due while it is measured what that costs: everybody is looked at once in it."""
 
 SETTLE_S: Final = 2.0
 """After all that a take-over brings with it, before a second counts as quiet."""
