@@ -56,7 +56,7 @@ FREE_SHARE: Final = 0.1
 """Members without an order, of all that have one: who is asked next."""
 
 QUIET_S: Final = SWEEP_MS / 1000
-"""How long nothing is due while it is measured what that costs: everybody is looked at once in it."""
+"""So long nothing is due while it is measured what that costs: everybody is looked at once."""
 
 SETTLE_S: Final = 2.0
 """After all that a take-over brings with it, before a second counts as quiet."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from xiaohe.dispatch.ids import incident_id_of
 from xiaohe.dispatch.inputs import Alert
@@ -115,6 +116,11 @@ async def _alerts(cluster: Cluster, topic: Topic) -> AsyncIterator[ConsumerRecor
             for records in fetched.values():
                 for record in records:
                     yield record
+    except KafkaError as fault:
+        raise ForgetError(
+            f"{topic.name} could not be read to its end ({type(fault).__name__}): see whether it "
+            "is there with `xiaohe topics diff`, and try again"
+        ) from fault
     finally:
         await reader.stop()
 

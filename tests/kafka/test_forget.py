@@ -65,8 +65,9 @@ async def test_a_caller_is_forgotten_wherever_they_are_kept(broker: Broker, tmp_
     assert CALLER.encode() not in b"".join(record.value for record in found)
 
 
-def test_a_caller_who_is_not_known_is_nothing_to_forget(broker: Broker) -> None:
+async def test_a_caller_who_is_not_known_is_nothing_to_forget(broker: Broker) -> None:
     """It is said, and exit status 0; no name at all is an unusable argument."""
+    await apply(broker.bootstrap_servers, load_topics())
     servers = ("--bootstrap-servers", broker.bootstrap_servers)
     assert "nothing to forget" in run("forget", "nobody", *servers).stdout
     assert run("forget", "", *servers).returncode == 2
