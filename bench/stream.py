@@ -274,5 +274,6 @@ def table(result: dict[str, object]) -> str:
         f"raw positions of {result['raw_positions_bytes']} bytes, a second: the gateway "
         f"{result['raw_positions_per_s']:,}, read, found a member and packed; raw aiokafka "
         f"{result['raw_positions_aiokafka_per_s']:,} passed over unread "
-        f"(ratio {result['raw_positions_ratio']})"
+        f"(ratio {result['raw_positions_ratio']}); µs of processor a position: "
+        f"{result['raw_positions_cpu_us']} and {result['raw_positions_aiokafka_cpu_us']}"
     )

@@ -19,8 +19,8 @@ ACKNOWLEDGED_WITHIN_S: Final = 5.0
 """A write that the cluster has not acknowledged after so long is answered 503: the sender tries
 again, and the same id makes a second arrival harmless."""
 
-REQUEST_TIMEOUT_MS: Final = 4_000
-"""One request of the producer; shorter than the wait for its acknowledgement."""
+REQUEST_SHARE: Final = 0.8
+"""One request of the producer may take so much of the wait for its acknowledgement."""
 
 OWN_TOPICS: Final = frozenset(
     {"access", "audit", "webhooks", "webhook_progress", "webhook_dead_letters"}
@@ -71,8 +71,14 @@ class Publisher:
     ``witness`` is told of every change by hand, before whoever made it is.
     """
 
-    def __init__(self, cluster: Cluster, batch_bytes: int = BATCH_BYTES) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        batch_bytes: int = BATCH_BYTES,
+        patience_s: float = ACKNOWLEDGED_WITHIN_S,
+    ) -> None:
         self._cluster = cluster
+        self._patience_s = patience_s
         self._batch_bytes = batch_bytes
         self._producer: AIOKafkaProducer | None = None
         self.witness: Witness | None = None
@@ -85,7 +91,7 @@ class Publisher:
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=self._batch_bytes,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            request_timeout_ms=int(self._patience_s * REQUEST_SHARE * 1000),
         )
         await self._producer.start()
         return self
@@ -141,7 +147,7 @@ class Publisher:
         under way; both this and what it gives raise NotPublished.
         """
         try:
-            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
+            async with asyncio.timeout(self._patience_s):
                 sent = [await self._send(record) for record in records]
         except (KafkaError, TimeoutError) as failed:
             raise _not_published() from failed
@@ -163,7 +169,7 @@ class Publisher:
         self, sent: "Sequence[asyncio.Future[RecordMetadata]]"
     ) -> list[Written]:
         try:
-            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
+            async with asyncio.timeout(self._patience_s):
                 written = await asyncio.gather(*sent)
         except (KafkaError, TimeoutError) as failed:
             raise _not_published() from failed

@@ -39,7 +39,7 @@ GROUP: Final = "gateway-positions"
 ROUND_RECORDS_MAX: Final = 5_000
 """Raw records taken together: a hundredth of a second's work, after which doors have their turn."""
 
-GATHER_S: Final = 0.03
+GATHER_MS: Final = 30
 """How long a round that is not full waits for more: few large records cost the engine less than
 many small ones, and nobody is ordered later for it than a blink of an eye."""
 
@@ -60,6 +60,10 @@ SESSION_MS: Final = 6_000
 
 BATCH_BYTES: Final = 900 * 1024
 """Packed records of a partition in one request: below what a topic takes."""
+
+PATIENCE_S: Final = 30.0
+"""How long an acknowledgement is waited for: to read and send all again would burden a slow broker
+even more, and nobody waits at a door for it."""
 
 AGAIN_S: Final = 0.5
 """Pause before the same is read again after the broker failed."""
@@ -105,7 +109,7 @@ class Drain(ConsumerRebalanceListener):
             )
             for key, entry in topics.source_entries.items()
         }
-        self._publisher = Publisher(cluster, BATCH_BYTES)
+        self._publisher = Publisher(cluster, BATCH_BYTES, PATIENCE_S)
         self._consumer: ManyConsumer | None = None
         self._reading: asyncio.Task[None] | None = None
         self._under_way: deque[_Round] = deque()
@@ -188,7 +192,7 @@ class Drain(ConsumerRebalanceListener):
         left = ROUND_RECORDS_MAX - sum(map(len, fetched))
         if fetched and left > 0:
             if not self._under_way:
-                await asyncio.sleep(GATHER_S)
+                await asyncio.sleep(GATHER_MS / 1000)
             fetched += await self._consumer.get_columns(0, left)
         return fetched
 

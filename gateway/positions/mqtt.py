@@ -33,10 +33,11 @@ from xiaohe.wire.bad_input import BadInput
 RECEIVED_MAX: Final = 500
 """Messages that the broker hands over before the first of them is acknowledged."""
 
-GATHER_S: Final = 0.03
+GATHER_MS: Final = 30
 """How long messages are gathered before they are written, as of the raw topics."""
 
-AGAIN_FIRST_S, AGAIN_MAX_S = 0.5, 30.0
+AGAIN_FIRST_S: Final = 0.5
+AGAIN_MAX_S: Final = 30.0
 """Pause before a broker that is away is tried again: at first, and at most."""
 
 ASK_EVERY_S: Final = 0.5
@@ -151,7 +152,7 @@ class OwnTracksOverMqtt:
     ) -> None:
         while True:
             messages = [await waiting.get()]
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(GATHER_MS / 1000)
             while not waiting.empty():
                 messages.append(waiting.get_nowait())
             await self._take(messages)
