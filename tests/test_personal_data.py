@@ -1,6 +1,5 @@
 """What is about a person stays out of logs, faults, dead letters, and what is kept for ever."""
 
-import logging
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -131,11 +130,6 @@ def test_the_parts_log_faults_without_what_was_sent() -> None:
     assert CANARY not in ran.stdout + ran.stderr
     assert ran.stderr.count("KeyError") >= 2
     assert "ValueError" in ran.stderr
-
-
-def test_logging_itself_is_left_as_it_was() -> None:
-    """The tests' own process keeps Python's tracebacks."""
-    assert logging.getLogRecordFactory() is logging.LogRecord
 
 
 PAGE = (Path(__file__).parent.parent / "docs" / "personal-data.md").read_text(encoding="utf-8")
