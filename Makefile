@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench faults fuzz soak clean
+.PHONY: help setup demo test check bench faults fuzz soak audit clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -34,7 +34,7 @@ bench: .venv/ready-dev ## every benchmark, each beside its peers: about a quarte
 	$(BIN)/xiaohe bench bursts
 
 fuzz: .venv/ready-dev ## the coverage-guided fuzzer on all that takes bytes from outside, ten minutes
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r deploy/lock/fuzz.txt
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: .venv/ready ## an hour's load on everything real: does anything grow? (ARGS="--minutes 60")
@@ -43,13 +43,17 @@ soak: .venv/ready ## an hour's load on everything real: does anything grow? (ARG
 faults: .venv/ready-dev ## workers and broker killed under load, and simulated seeds, into docs/promises/slices.jsonl: ARGS="--minutes 60"
 	@$(BIN)/python -m xiaohe.campaign $(ARGS)
 
+audit: .venv/ready-dev ## known weaknesses of what is locked, by pip-audit (needs the advisories of the package index)
+	$(BIN)/python -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --require-hashes --disable-pip -r deploy/lock/dev.txt
+
 clean: ## remove what was made here (data in .xiaohe/ stays)
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A development environment serves for both, so its stamp makes the other one, too.
-.venv/ready: pyproject.toml constraints.txt deploy/prepare.py
+.venv/ready: pyproject.toml deploy/lock/program.txt deploy/prepare.py
 	@$(PYTHON) deploy/prepare.py
 
-.venv/ready-dev: pyproject.toml constraints.txt deploy/prepare.py
+.venv/ready-dev: pyproject.toml deploy/lock/dev.txt deploy/prepare.py
 	@$(PYTHON) deploy/prepare.py --dev

@@ -29,7 +29,7 @@ def main(arguments: "list[str]") -> None:
     what = "the program and what its tests need" if dev else "the program"
     say(f"preparing .venv: {what} (a minute or two, once)")
     make_venv()
-    install(".[dev]" if dev else ".")
+    install("dev" if dev else "program")
     compile_loops()
     for name in ("ready", "ready-dev") if dev else ("ready",):
         (VENV / name).touch()
@@ -65,10 +65,13 @@ def make_venv() -> None:
 
 
 def install(what: str) -> None:
-    """Install the checkout, as it stands, with the versions of constraints.txt."""
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--progress-bar", "off"]
-    command += ["--disable-pip-version-check", "-c", "constraints.txt", "-e", what]
-    code, said = run(command, show=True)
+    """Install a set of deploy/lock/, each file as its hash says, and the checkout as it stands."""
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--progress-bar", "off"]
+    pip += ["--disable-pip-version-check", "--no-deps"]
+    locked = ["--require-hashes", "-r", str(ROOT / "deploy" / "lock" / (what + ".txt"))]
+    code, said = run(pip + locked, show=True)
+    if code == 0:
+        code, said = run([*pip, "--no-build-isolation", "-e", "."], show=True)
     if code != 0:
         fail(
             "\n".join(said.splitlines()[-15:]),
